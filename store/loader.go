@@ -1,0 +1,216 @@
+package store
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// ErrDamaged is in every error of a Loader: the records are not those of a
+// store's state, or not all of them.
+var ErrDamaged = errors.New("damaged records")
+
+// Loader makes a Store of its records. It checks them as Apply would check the
+// commands that led there: whatever the records are, the result is either a
+// sound Store or an error. After an error it is of no more use.
+type Loader struct {
+	s       *Store
+	meta    meta
+	hasMeta bool
+	last    []byte      // the key before
+	clients []*client   // in order of id
+	recent  []*Event    // versions newer than oldest, in order of path and rev
+	held    [][2][]byte // client records, until meta tells their format
+}
+
+// NewLoader returns a Loader that has been given nothing.
+func NewLoader() *Loader { return &Loader{s: New()} }
+
+func damaged(key []byte, fault string) error {
+	return fmt.Errorf("%w: record %q: %s", ErrDamaged, key, fault)
+}
+
+// Add gives the Loader a record. Records come in order of their keys. Add
+// copies what it keeps. Its errors are ErrDamaged, with the record's key.
+func (l *Loader) Add(key, value []byte) error {
+	if l.last != nil && bytes.Compare(key, l.last) <= 0 {
+		return damaged(key, "it is out of order")
+	}
+	l.last = append(l.last[:0], key...)
+	fault := "an unknown kind of record"
+	switch {
+	case len(key) == 0:
+	case key[0] == clientKey:
+		l.held = append(l.held, [2][]byte{bytes.Clone(key), bytes.Clone(value)})
+		return nil
+	case key[0] == metaKey && len(key) == 1:
+		return l.addMeta(key, value)
+	case key[0] == versionKey && !l.hasMeta:
+		fault = "it comes before " + string(rune(metaKey))
+	case key[0] == versionKey:
+		fault = l.addVersion(key, value)
+	}
+	if fault != "" {
+		return damaged(key, fault)
+	}
+	return nil
+}
+
+func (l *Loader) addMeta(key, value []byte) error {
+	if fault := l.meta.decode(value); fault != "" {
+		return damaged(key, fault)
+	}
+	l.hasMeta = true
+	s, m := l.s, &l.meta
+	s.rev, s.oldest, s.time, s.config = m.rev, m.oldest, m.time, m.config
+	s.clients.last, s.clients.touches = m.lastClient, m.touches
+	for _, r := range l.held {
+		c, fault := decodeClient(r[0], r[1])
+		if fault == "" && (c.id == 0 || c.id > m.lastClient || c.used > m.time || c.touch > m.touches) {
+			fault = "it is newer than the state"
+		}
+		if fault != "" {
+			return damaged(r[0], fault)
+		}
+		l.clients = append(l.clients, c)
+	}
+	l.held = nil
+	return nil
+}
+
+// addVersion puts a base into the tree, and keeps a newer version for Finish.
+// It returns what is wrong with it.
+func (l *Loader) addVersion(key, value []byte) string {
+	s := l.s
+	d, fault := decodeEvent(key, value)
+	switch {
+	case fault != "":
+		return fault
+	case d.Rev > s.rev || d.Time > s.time:
+		return "it is newer than the state"
+	case d.Rev <= s.oldest && d.Del:
+		return "a deletion that is not in the window"
+	}
+	e := &Event{Path: d.Path, Value: bytes.Clone(d.Value), Rev: d.Rev, Time: d.Time,
+		Author: s.authors.share(d.Author), Message: s.messages.share(d.Message),
+		ordinal: d.ordinal, Del: d.Del, Last: d.Last}
+	e.hash = e.sum()
+	if e.Rev > s.oldest {
+		// Versions of one path come one after another and share its string.
+		if n := len(l.recent); n > 0 && l.recent[n-1].Path == e.Path {
+			e.Path = l.recent[n-1].Path
+		} else {
+			e.Path = strings.Clone(e.Path)
+		}
+		l.recent = append(l.recent, e)
+		return ""
+	}
+	if n := s.lookup(e.Path); n != nil && n.head != nil {
+		return "a second version that is not in the window"
+	}
+	if err := s.replay(e, s.oldest); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+// replay puts e into the tree as Apply would, or refuses it as Apply would. What
+// it changes in directories counts as of rev: bases come in order of their
+// paths, and all that matters is that they were there when the window began.
+func (s *Store) replay(e *Event, rev int64) *Error {
+	n, err := s.target(&Op{Path: e.Path, Del: e.Del})
+	if err != nil {
+		return err
+	}
+	e.Path = n.path
+	s.replace(n, rev, n.file(), live(e))
+	n.push(e)
+	s.versions++
+	s.sum += e.hash
+	return nil
+}
+
+// Finish returns the store of the records, as it was when index had been
+// applied. Its errors are ErrDamaged, with what does not fit.
+func (l *Loader) Finish(index uint64) (*Store, error) {
+	if !l.hasMeta {
+		return nil, fmt.Errorf("%w: there is no record %q", ErrDamaged, metaKey)
+	}
+	if err := l.finishWindow(); err != nil {
+		return nil, err
+	}
+	if err := l.finishClients(); err != nil {
+		return nil, err
+	}
+	// All that can be counted or summed up is, so that no record can be missing,
+	// too many or changed.
+	s := l.s
+	if have := s.meta(); have != l.meta {
+		return nil, fmt.Errorf("%w: a hash or a count is not that of the records: %+v, and %+v", ErrDamaged, have, l.meta)
+	}
+	if s.rev-s.oldest > 1 && s.window.bytes > s.config.HistoryBytes {
+		return nil, fmt.Errorf("%w: the window has %d bytes", ErrDamaged, s.window.bytes)
+	}
+	for _, n := range s.nodes {
+		if n.dir != nil {
+			n.dir.trim(s.oldest)
+		}
+	}
+	s.index = index
+	s.unsaved = unsaved{since: s.rev}
+	clear(s.clients.changed)
+	return s, nil
+}
+
+// finishWindow replays the changes since oldest on top of the bases, in the
+// order in which they were made. They must be all of them: every rev has at
+// least one, their places in it are counted from 0, and the last one is marked.
+func (l *Loader) finishWindow() error {
+	s := l.s
+	slices.SortFunc(l.recent, func(a, b *Event) int {
+		if c := cmp.Compare(a.Rev, b.Rev); c != 0 {
+			return c
+		}
+		return cmp.Compare(a.ordinal, b.ordinal)
+	})
+	rev, ordinal := s.oldest+1, uint8(0)
+	for _, e := range l.recent {
+		key := func() []byte { return appendVersionKey(nil, e.Path, e.Rev) }
+		if e.Rev != rev || e.ordinal != ordinal {
+			return damaged(key(), "it does not follow the change before")
+		}
+		if err := s.replay(e, e.Rev); err != nil {
+			return damaged(key(), err.Error())
+		}
+		s.window.push(s.nodes[e.Path], e)
+		if ordinal++; e.Last {
+			rev, ordinal = rev+1, 0
+		}
+	}
+	if rev != s.rev+1 || ordinal != 0 {
+		return fmt.Errorf("%w: the changes end at rev %d of %d", ErrDamaged, rev, s.rev)
+	}
+	l.recent = nil
+	return nil
+}
+
+// finishClients puts the clients in order of their last use, which their touches
+// tell: it decides which one is forgotten first, so it must be the same on a
+// node that was restored as on one that was not.
+func (l *Loader) finishClients() error {
+	t := &l.s.clients
+	slices.SortFunc(l.clients, func(a, b *client) int { return cmp.Compare(a.touch, b.touch) })
+	for _, c := range l.clients {
+		if before := t.lru.prev; before != &t.lru && (before.touch == c.touch || before.used > c.used) {
+			return damaged(appendClientKey(nil, c.id), "its last use does not fit the others'")
+		}
+		t.byID[c.id] = c
+		t.attach(c)
+		t.results += len(c.results)
+	}
+	l.clients = nil
+	return nil
+}

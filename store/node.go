@@ -1,0 +1,237 @@
+package store
+
+import (
+	"sort"
+	"strings"
+)
+
+// node is a path that is, or in the window was, a file or a directory.
+//
+// Invariants: head is the newest version and old the ones before it, oldest
+// first; of all of them only the first may have a rev <= Oldest, and it is no
+// deletion. dir is not nil if and only if a node lies below (and of the root).
+// A node other than the root has a head or a dir. At any rev of the window a
+// node is a file, or a directory, or neither, never both.
+type node struct {
+	path   string // shared with all versions; empty for the root
+	parent *node
+	head   *Event
+	old    []*Event
+	dir    *directory
+}
+
+// directory is the part of a node that only directories need. It outlives the
+// directory it describes for as long as the window remembers a file below.
+type directory struct {
+	kids    children
+	hash    uint64 // sum over the files below, at any depth
+	entries int64  // present ones
+	// past are the revs > Oldest that changed entries, ascending, each with
+	// what it was before: so reading a past rev counts nothing.
+	past []count
+}
+
+// count says how many entries a directory had until the change of a rev.
+type count struct{ rev, before int64 }
+
+// name returns n's name in its directory.
+func (n *node) name() string { return n.path[len(n.parent.path)+1:] }
+
+// file returns the present file at n, nil if there is none.
+func (n *node) file() *Event { return live(n.head) }
+
+// isDir reports whether n is a directory at present. The root always is.
+func (n *node) isDir() bool {
+	return n.dir != nil && (n.dir.entries > 0 || n.parent == nil)
+}
+
+// live returns e, or nil if e is a deletion.
+func live(e *Event) *Event {
+	if e == nil || e.Del {
+		return nil
+	}
+	return e
+}
+
+// version returns the newest version with a rev of at most rev, which may be a
+// deletion; nil if there is none.
+func (n *node) version(rev int64) *Event {
+	if n.head == nil || n.head.Rev <= rev {
+		return n.head
+	}
+	i := sort.Search(len(n.old), func(i int) bool { return n.old[i].Rev > rev })
+	if i == 0 {
+		return nil
+	}
+	return n.old[i-1]
+}
+
+// fileAt returns the file at n as it was at rev, nil if there was none.
+func (n *node) fileAt(rev int64) *Event { return live(n.version(rev)) }
+
+// isDirAt reports whether n was a directory at rev, which is in the window.
+func (n *node) isDirAt(rev int64) bool {
+	return n.dir != nil && (n.parent == nil || n.dir.entriesAt(rev) > 0)
+}
+
+// entriesAt returns the number of entries at rev, which is in the window: it is
+// what it was before the first change that is newer.
+func (d *directory) entriesAt(rev int64) int64 {
+	if n := len(d.past); n == 0 || d.past[n-1].rev <= rev {
+		return d.entries
+	}
+	return d.past[sort.Search(len(d.past), func(i int) bool { return d.past[i].rev > rev })].before
+}
+
+// resize changes the number of entries by the change of rev. A rev that leaves
+// it as it was leaves no trace, which also makes resize its own inverse.
+func (d *directory) resize(rev, by int64) {
+	last := len(d.past) - 1
+	switch {
+	case last < 0 || d.past[last].rev != rev:
+		d.past = append(d.past, count{rev, d.entries})
+	case d.past[last].before == d.entries+by:
+		d.past = d.past[:last]
+	}
+	d.entries += by
+}
+
+// trim forgets what happened at revs up to oldest.
+func (d *directory) trim(oldest int64) {
+	i := 0
+	for i < len(d.past) && d.past[i].rev <= oldest {
+		i++
+	}
+	if i == len(d.past) {
+		d.past = nil
+	} else if i > 0 {
+		d.past = d.past[i:]
+	}
+}
+
+// push makes e the newest version.
+func (n *node) push(e *Event) {
+	if n.head != nil {
+		n.old = append(n.old, n.head)
+	}
+	n.head = e
+}
+
+// pop removes the newest version.
+func (n *node) pop() {
+	n.head = nil
+	if last := len(n.old) - 1; last >= 0 {
+		n.head = n.old[last]
+		n.old[last] = nil
+		n.old = n.old[:last]
+	}
+}
+
+// oldest returns the oldest version.
+func (n *node) oldest() *Event {
+	if len(n.old) > 0 {
+		return n.old[0]
+	}
+	return n.head
+}
+
+// maxShift is how many versions are moved to keep a chain's array, instead of
+// giving up its first place until the array is replaced.
+const maxShift = 16
+
+// shift removes the oldest version.
+func (n *node) shift() {
+	switch k := len(n.old); {
+	case k == 0:
+		n.head = nil
+	case k > maxShift:
+		n.old[0] = nil
+		n.old = n.old[1:]
+	default:
+		copy(n.old, n.old[1:])
+		n.old[k-1] = nil
+		n.old = n.old[:k-1]
+	}
+}
+
+// Nodes come with the first version at or below them and go with the last, so
+// that a path which nobody uses any more costs nothing.
+
+// ensure returns the node at key path, made with its directories if it is not
+// there. It keeps path.
+func (s *Store) ensure(path string) *node {
+	if n := s.nodes[path]; n != nil {
+		return n
+	}
+	n := &node{path: path}
+	s.nodes[path] = n
+	up := parentKey(path)
+	n.parent = s.nodes[up]
+	if n.parent == nil {
+		n.parent = s.ensure(strings.Clone(up))
+	}
+	if n.parent.dir == nil {
+		n.parent.dir = new(directory)
+	}
+	n.parent.dir.kids.insert(n)
+	return n
+}
+
+// prune removes n from the tree if nothing is left of it, and then what held
+// it, if that was all it held.
+func (s *Store) prune(n *node) {
+	for n.head == nil && n.dir == nil && n.parent != nil {
+		up := n.parent
+		delete(s.nodes, n.path)
+		up.dir.kids.remove(n)
+		if up.dir.kids.empty() && up.parent != nil {
+			up.dir = nil
+		}
+		n = up
+	}
+}
+
+// link puts e into the tree as the newest version of n. That neither makes a
+// directory of a file nor the other way round is for target to see to.
+func (s *Store) link(n *node, e *Event) {
+	s.replace(n, e.Rev, n.file(), live(e))
+	n.push(e)
+}
+
+// unlink takes e, the newest version of n, out of the tree again. What link did
+// at the same rev before it must be undone after it.
+func (s *Store) unlink(n *node, e *Event) {
+	n.pop()
+	s.replace(n, e.Rev, live(e), n.file())
+	s.prune(n)
+}
+
+// replace keeps counts and hashes right when the present file at n changes from
+// one to another, either of which may be nil.
+//
+// Hashes change in all directories above. Entries change in the one that holds
+// n and, if that began or ceased to exist by it, in the next, and so on.
+func (s *Store) replace(n *node, rev int64, from, to *Event) {
+	var hash uint64
+	var entries int64
+	if from != nil {
+		hash -= from.hash
+		entries--
+	}
+	if to != nil {
+		hash += to.hash
+		entries++
+	}
+	s.files += entries
+	for n = n.parent; n != nil; n = n.parent {
+		d := n.dir
+		d.hash += hash
+		if entries == 0 {
+			continue
+		}
+		was := d.entries > 0
+		if d.resize(rev, entries); was == (d.entries > 0) {
+			entries = 0
+		}
+	}
+}

@@ -1,0 +1,111 @@
+package store
+
+import "strings"
+
+// Store is the state machine. Its zero value is of no use; New and Loader make
+// one. Its caller's lock owns all fields.
+type Store struct {
+	index  uint64 // of the last command
+	time   int64  // log time: the highest that a command was stamped with
+	rev    int64
+	oldest int64
+	config Config
+
+	nodes    map[string]*node // by path; the root's is empty
+	root     *node
+	files    int64  // present
+	versions int64  // in all nodes
+	sum      uint64 // of the hashes of all versions
+	window   window
+	clients  clients
+	unsaved  unsaved
+
+	scratch  Command       // reused by Apply, empty in between
+	nodesOf  [MaxOps]*node // of the operations done so far; nil in between
+	authors  interned
+	messages interned
+}
+
+// New returns an empty store at rev 0.
+func New() *Store {
+	s := &Store{
+		config: defaultConfig(),
+		nodes:  make(map[string]*node),
+		root:   &node{dir: new(directory)},
+	}
+	s.nodes[""] = s.root
+	s.clients.init()
+	return s
+}
+
+// Rev returns the rev of the last change, 0 before any.
+func (s *Store) Rev() int64 { return s.rev }
+
+// Oldest returns the oldest rev that can be read.
+func (s *Store) Oldest() int64 { return s.oldest }
+
+// Index returns the log index of the last command.
+func (s *Store) Index() uint64 { return s.index }
+
+// Time returns the log time in nanoseconds since 1970: the highest that a
+// command was stamped with.
+func (s *Store) Time() int64 { return s.time }
+
+// Config returns the replicated settings.
+func (s *Store) Config() Config { return s.config }
+
+// Files returns the number of files.
+func (s *Store) Files() int64 { return s.files }
+
+// Clients returns the number of clients whose results are remembered.
+func (s *Store) Clients() int { return len(s.clients.byID) }
+
+// HistoryBytes returns what the events of the window count for, in bytes.
+func (s *Store) HistoryBytes() int64 { return s.window.bytes }
+
+// Hash returns the hash of all files, the root's.
+func (s *Store) Hash() uint64 { return s.root.dir.hash }
+
+// DirHash returns the hash of the files below the directory at path, false if
+// there is none.
+func (s *Store) DirHash(path string) (uint64, bool) {
+	if n := s.lookup(path); n != nil && n.isDir() {
+		return n.dir.hash, true
+	}
+	return 0, false
+}
+
+// lookup returns the node at path, nil if there is none.
+func (s *Store) lookup(path string) *node {
+	if path == "" {
+		return nil
+	}
+	return s.nodes[key(path)]
+}
+
+// interned shares equal strings between events. Authors are few; messages often
+// repeat. Which strings it has decides nothing but memory.
+type interned struct {
+	last  string // the one shared last: a client's writes come in runs
+	known map[string]string
+}
+
+// share returns a string equal to v that does not alias it.
+func (t *interned) share(v string) string {
+	switch {
+	case v == t.last:
+		return t.last
+	case len(v) > maxInternedLen:
+		return strings.Clone(v)
+	}
+	s, ok := t.known[v]
+	if !ok {
+		if t.known == nil || len(t.known) >= maxInterned {
+			t.known = make(map[string]string)
+		}
+		s = strings.Clone(v)
+		t.known[s] = s
+	}
+	t.last = s
+	return s
+}

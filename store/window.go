@@ -1,0 +1,79 @@
+package store
+
+import "sort"
+
+// window holds the changes newer than Oldest in order of rev and ordinal.
+type window struct {
+	changes []change // those before first are gone
+	first   int
+	bytes   int64 // sum of the costs
+}
+
+// change is an event in the window and its file's node, which is in the tree as
+// long as the event is one of its versions. Keeping it here saves the search
+// when the event leaves the window.
+type change struct {
+	event *Event
+	node  *node
+}
+
+// push appends the change that e is of n, which is newer than all others.
+func (w *window) push(n *node, e *Event) {
+	w.changes = append(w.changes, change{e, n})
+	w.bytes += e.cost()
+}
+
+// front returns the oldest change; there has to be one.
+func (w *window) front() change { return w.changes[w.first] }
+
+// shift removes the oldest change. Now and then it moves the rest to the front
+// of the array, at most as many as it has removed since it last did, so that a
+// change is moved about once.
+func (w *window) shift() {
+	w.bytes -= w.changes[w.first].event.cost()
+	w.changes[w.first] = change{}
+	w.first++
+	if w.first >= 1024 && w.first*2 >= len(w.changes) {
+		n := copy(w.changes, w.changes[w.first:])
+		clear(w.changes[n:])
+		w.changes, w.first = w.changes[:n], 0
+	}
+}
+
+// since returns the changes with a rev of at least rev.
+func (w *window) since(rev int64) []change {
+	list := w.changes[w.first:]
+	return list[sort.Search(len(list), func(i int) bool { return list[i].event.Rev >= rev }):]
+}
+
+// slide moves Oldest up to where the settings want it, and forgets what can no
+// longer be read. The newest rev stays, whatever its size.
+func (s *Store) slide() {
+	for s.oldest < s.rev-1 && (s.rev-s.oldest > s.config.History || s.window.bytes > s.config.HistoryBytes) {
+		s.oldest++
+		for c := s.window.front(); c.event.Rev <= s.oldest; c = s.window.front() {
+			s.window.shift()
+			s.settle(c.node, c.event)
+		}
+	}
+}
+
+// settle makes e, which has left the window, the base of its file, n: the
+// version before it goes, and so does e if it is a deletion. What e did to the
+// directories above is no longer asked for either.
+func (s *Store) settle(n *node, e *Event) {
+	if base := n.oldest(); base != e {
+		n.shift()
+		s.drop(base)
+	}
+	for up := n.parent; up != nil; up = up.parent {
+		if len(up.dir.past) > 0 {
+			up.dir.trim(s.oldest)
+		}
+	}
+	if e.Del {
+		n.shift()
+		s.drop(e)
+		s.prune(n)
+	}
+}
