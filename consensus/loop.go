@@ -1,0 +1,323 @@
+package consensus
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+)
+
+// loop owns core. It takes all that has come, lets core decide once, and hands
+// the work on; it never waits for disk or network.
+func (n *Node) loop() {
+	ticker := time.NewTicker(n.cfg.Tick)
+	defer ticker.Stop()
+	wake := time.NewTimer(time.Hour)
+	defer wake.Stop()
+	// A node that votes alone has nobody to wait for.
+	if v := n.storage.voters(); len(v) == 1 && v[n.cfg.ID] {
+		_ = n.core.raw.Campaign()
+	}
+	n.act()
+	for {
+		select {
+		case <-n.inbox.done:
+			return
+		case <-n.inbox.signal:
+			n.tell(n.inbox.take())
+		case <-ticker.C:
+			// Not the ticker's time: after a pause of the process that is old.
+			n.core.tick(time.Now())
+			n.publishProgress()
+		case <-wake.C:
+			n.core.wake(time.Now())
+		}
+		n.act()
+		if next := n.core.nextWake(); !next.IsZero() {
+			wake.Reset(time.Until(next))
+		}
+	}
+}
+
+// tell gives core a batch. What the own disk and state machine report comes
+// first: it makes room for the rest.
+func (n *Node) tell(b batch) {
+	now := time.Now()
+	for _, responses := range b.stored {
+		n.core.stored(now, responses)
+	}
+	for _, a := range b.applied {
+		if a.skipped != 0 {
+			n.core.skipped(now, a.skipped)
+			continue
+		}
+		n.core.applied(now, a.responses, a.index, a.term)
+	}
+	for _, r := range b.messages {
+		if r.group != nil {
+			n.core.forwarded(now, r.from, r.term, r.group)
+		} else {
+			n.core.receive(now, r.from, r.msgs)
+		}
+	}
+	for _, f := range b.events {
+		f(n.core, now)
+	}
+	n.core.propose(now, b.proposals)
+	n.core.reads.add(b.reads)
+}
+
+// act does what core asks for.
+func (n *Node) act() {
+	out := n.core.advance()
+	if len(out.send) > 0 {
+		n.cfg.Transport.Send(out.send)
+	}
+	if out.accepted {
+		n.staged.accept()
+	}
+	n.writes.put(out.append...)
+	for _, m := range out.apply {
+		n.applys.put(applyJob{message: m})
+	}
+	if !n.reads.put(out.reads...) {
+		for _, b := range out.reads {
+			for _, r := range b.reads {
+				n.answerRead(r, ErrStopped)
+			}
+		}
+	}
+	if out.discard {
+		n.staged.drop()
+	}
+	for _, e := range out.expired {
+		if e.proposal != nil {
+			n.answer(e.proposal, nil, e.err)
+		} else {
+			n.answerRead(e.read, e.err)
+		}
+	}
+	if out.changed {
+		n.publish()
+	}
+}
+
+// publish makes core's view of leadership readable by all.
+func (n *Node) publish() {
+	c := n.core
+	old := n.state.Swap(&leadership{term: c.term, leader: c.leader, role: c.role})
+	if old.leader == c.leader && old.term == c.term {
+		return
+	}
+	if c.leader != raft.None && old.leader != c.leader {
+		n.cfg.Logger.Info("leader", "node", c.leader, "term", c.term)
+	}
+	if n.cfg.Hooks.Leader != nil {
+		n.cfg.Hooks.Leader(c.leader, c.term)
+	}
+}
+
+// reader lets confirmed reads go when this node has applied their index, or
+// ends them at their deadline: the entries up to there may never come.
+func (n *Node) reader() {
+	var held, fresh []confirmedReads
+	expire := time.NewTicker(n.cfg.Tick)
+	defer expire.Stop()
+	for {
+		select {
+		case <-n.reads.done:
+			n.readsLeft = held
+			return
+		case <-n.reads.signal:
+			fresh = n.reads.take(fresh)
+			held = append(held, fresh...)
+		case <-n.appliedIndex.signal:
+		case now := <-expire.C:
+			for i := range held {
+				held[i].reads = n.expireReads(held[i].reads, now)
+			}
+		}
+		applied := n.appliedIndex.get()
+		held = slices.DeleteFunc(held, func(b confirmedReads) bool {
+			if b.index > applied {
+				return len(b.reads) == 0
+			}
+			for _, r := range b.reads {
+				n.answerRead(r, nil)
+			}
+			return true
+		})
+	}
+}
+
+// expireReads ends those past their deadline and returns the others.
+func (n *Node) expireReads(rs []*read, now time.Time) []*read {
+	return slices.DeleteFunc(rs, func(r *read) bool {
+		if r.deadline.After(now) {
+			return false
+		}
+		n.answerRead(r, ErrDeadline)
+		return true
+	})
+}
+
+// applyJob is work for the applier: committed entries, or (install set) a
+// snapshot to put in the state's place. discard is for an install that is not
+// called.
+type applyJob struct {
+	message *raftpb.Message
+	install func() error
+	discard func()
+	meta    Meta
+	done    chan error
+}
+
+// applier owns StateMachine.Apply.
+func (n *Node) applier() {
+	a := applier{n: n, applied: n.cfg.State.Index, term: n.cfg.State.Term}
+	var jobs []applyJob
+	for {
+		var ok bool
+		if jobs, ok = n.applys.wait(jobs); !ok {
+			return
+		}
+		for i, j := range jobs {
+			if err := a.do(j); err != nil {
+				if !errors.Is(err, ErrStopped) {
+					n.fail(err)
+				}
+				discardInstalls(jobs[i+1:])
+				return
+			}
+		}
+	}
+}
+
+// discardInstalls drops the snapshots of jobs that will not be done.
+func discardInstalls(jobs []applyJob) {
+	for _, j := range jobs {
+		if j.install != nil {
+			j.discard()
+		}
+	}
+}
+
+// applier is the state of the applier goroutine.
+type applier struct {
+	n       *Node
+	reader  entryReader
+	applied uint64
+	term    uint64
+
+	commands [][]byte
+	results  []any
+	waiters  []*proposal
+}
+
+func (a *applier) do(j applyJob) error {
+	if j.install != nil {
+		err := j.install()
+		if err == nil {
+			a.applied, a.term = j.meta.Index, j.meta.Term
+			a.n.storage.setConfState(j.meta.ConfState)
+			a.n.storage.checkpointed(j.meta)
+			a.n.checkpoints.reset(j.meta.Index)
+			a.n.appliedIndex.set(a.applied)
+			a.n.inbox.put(func(b *batch) {
+				b.applied = append(b.applied, appliedReport{skipped: j.meta.Term})
+			})
+		}
+		j.done <- err
+		return err
+	}
+	begin := time.Now()
+	entries := j.message.GetEntries()
+	for _, e := range entries {
+		if err := a.entry(e); err != nil {
+			return err
+		}
+	}
+	if f := a.n.cfg.Hooks.Apply; f != nil {
+		f(time.Since(begin), len(entries))
+	}
+	a.n.appliedIndex.set(a.applied)
+	a.n.inbox.put(func(b *batch) {
+		b.applied = append(b.applied, appliedReport{responses: j.message.GetResponses(), index: a.applied, term: a.term})
+	})
+	a.n.checkpoints.consider(Meta{Index: a.applied, Term: a.term})
+	return nil
+}
+
+// entry applies one entry and answers those who wait for its commands.
+func (a *applier) entry(e *raftpb.Entry) error {
+	if e.GetIndex() != a.applied+1 {
+		panic("consensus: applying entry " + fmtUint(e.GetIndex()) + " after " + fmtUint(a.applied))
+	}
+	var err error
+	switch {
+	case e.GetType() != raftpb.EntryNormal:
+		err = a.confChange(e)
+	case len(e.GetData()) > 0:
+		a.normal(e)
+	}
+	if err != nil {
+		return err
+	}
+	a.applied, a.term = e.GetIndex(), e.GetTerm()
+	a.n.checkpoints.count(len(e.GetData()))
+	return nil
+}
+
+func (a *applier) normal(e *raftpb.Entry) {
+	now, groups, err := a.reader.decode(e.GetData())
+	if err != nil {
+		// The same on every node: the entry changes nothing.
+		a.n.cfg.Logger.Error("entry skipped", "index", e.GetIndex(), "err", err)
+		return
+	}
+	a.commands = a.commands[:0]
+	for _, g := range groups {
+		a.commands = append(a.commands, g.commands...)
+	}
+	if cap(a.results) < len(a.commands) {
+		a.results = make([]any, len(a.commands)+len(a.commands)/2)
+	}
+	results := a.results[:len(a.commands)]
+	clear(results)
+	a.n.cfg.Machine.Apply(e.GetIndex(), now, a.commands, results)
+	for _, g := range groups {
+		if g.origin == a.n.cfg.ID && g.nonce == a.n.cfg.Nonce {
+			a.waiters = a.n.pending.take(g.ids, a.waiters[:0])
+			for i, p := range a.waiters {
+				if p != nil {
+					a.n.answer(p, results[i], nil)
+				}
+			}
+			clear(a.waiters)
+		}
+		results = results[len(g.ids):]
+	}
+}
+
+// confChange lets raft apply a change of members, which only the loop may ask
+// of it.
+func (a *applier) confChange(e *raftpb.Entry) error {
+	cc, err := decodeConfChange(e)
+	if err != nil {
+		return err
+	}
+	done := make(chan struct{})
+	if !a.n.event(func(c *core, _ time.Time) { c.applyConfChange(cc); close(done) }) {
+		return ErrStopped
+	}
+	select {
+	case <-done:
+		return nil
+	case <-a.n.stopping:
+		return ErrStopped
+	case <-a.n.failed:
+		return ErrStopped
+	}
+}

@@ -1,0 +1,170 @@
+package consensus
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+)
+
+func fmtUint(v uint64) string { return strconv.FormatUint(v, 10) }
+
+// writing tells since when the writer has been at one write; zero when idle.
+func (n *Node) writing() time.Time {
+	since := n.writingSince.Load()
+	if since == 0 {
+		return time.Time{}
+	}
+	return n.start.Add(time.Duration(since))
+}
+
+// writer owns the log's writing side. It takes everything that waits, stores
+// it with one sync, and only then lets raft's answers go: that is what makes
+// an acknowledgement mean "on disk".
+func (n *Node) writer() {
+	w := writer{n: n, hard: n.cfg.Log.HardState()}
+	var msgs []*raftpb.Message
+	for {
+		var ok bool
+		if msgs, ok = n.writes.wait(msgs); !ok {
+			return
+		}
+		n.writingSince.Store(int64(time.Since(n.start)) + 1)
+		err := w.write(msgs)
+		n.writingSince.Store(0)
+		n.logSize.Store(n.cfg.Log.Size())
+		if err != nil {
+			n.fail(fmt.Errorf("the log can't be written: %w", err))
+			return
+		}
+	}
+}
+
+// writer is the state of the writer goroutine.
+type writer struct {
+	n *Node
+	// hard is raft's last term, vote and commit. due: the log was not given it;
+	// vote: term or vote are not synced. A commit index alone is not worth a
+	// sync, and no answer depends on it: it goes with the next entries.
+	hard      *raftpb.HardState
+	due, vote bool
+	// entries and responses wait for the next flush.
+	entries   []*raftpb.Entry
+	responses []*raftpb.Message
+	sync      bool
+	// unsynced: something was stored that no sync has covered.
+	unsynced bool
+	peers    []*raftpb.Message
+}
+
+func (w *writer) write(msgs []*raftpb.Message) error {
+	for _, m := range msgs {
+		if s := m.GetSnapshot(); !raft.IsEmptySnap(s) {
+			if err := w.install(m); err != nil {
+				return err
+			}
+		} else if m.Term != nil {
+			w.setHard(m)
+		}
+		if es := m.GetEntries(); len(es) > 0 {
+			if k := len(w.entries); k > 0 && es[0].GetIndex() != w.entries[k-1].GetIndex()+1 {
+				// It replaces entries of this batch: first write those.
+				if err := w.flush(); err != nil {
+					return err
+				}
+			}
+			w.entries = append(w.entries, es...)
+		}
+		// Without answers nobody depends on it: it may stay in memory.
+		w.sync = w.sync || len(m.GetResponses()) > 0
+		w.responses = append(w.responses, m.GetResponses()...)
+	}
+	return w.flush()
+}
+
+func (w *writer) setHard(m *raftpb.Message) {
+	w.vote = w.vote || m.GetTerm() != w.hard.GetTerm() || m.GetVote() != w.hard.GetVote()
+	w.hard = &raftpb.HardState{Term: m.Term, Vote: m.Vote, Commit: m.Commit}
+	w.due = true
+}
+
+// flush stores what was gathered and lets the answers go.
+func (w *writer) flush() error {
+	if len(w.entries) > 0 || w.sync && (w.vote || w.unsynced) {
+		var hs *raftpb.HardState
+		if w.due {
+			hs = w.hard
+		}
+		if err := w.n.cfg.Log.Append(hs, w.entries, w.sync); err != nil {
+			return err
+		}
+		w.due, w.vote, w.unsynced = false, w.vote && !w.sync, !w.sync
+	}
+	w.deliver()
+	clear(w.entries)
+	w.entries, w.responses, w.sync = w.entries[:0], nil, false
+	return nil
+}
+
+// deliver sends answers to peers and gives its own to the loop.
+func (w *writer) deliver() {
+	var own []*raftpb.Message
+	w.peers = w.peers[:0]
+	for _, m := range w.responses {
+		if m.GetTo() == w.n.cfg.ID {
+			own = append(own, m)
+		} else {
+			w.peers = append(w.peers, m)
+		}
+	}
+	if len(w.peers) > 0 {
+		w.n.cfg.Transport.Send(w.peers)
+		clear(w.peers)
+	}
+	if len(own) > 0 {
+		w.n.inbox.put(func(b *batch) { b.stored = append(b.stored, own) })
+	}
+}
+
+// install puts a staged snapshot in the state's place: first the state, which
+// carries its index, then the log. A crash between the two leaves a log that
+// ends before the state or disagrees with it, which newStorage repairs.
+func (w *writer) install(m *raftpb.Message) error {
+	// What was gathered before it must be on disk in its own right, with the
+	// commit index of then: the log does not reach the snapshot's.
+	if err := w.flush(); err != nil {
+		return err
+	}
+	if m.Term != nil {
+		w.setHard(m)
+	}
+	snap := m.GetSnapshot().GetMetadata()
+	job, err := w.n.staged.take(snap.GetIndex(), snap.GetTerm())
+	if err != nil {
+		return err
+	}
+	job.done = make(chan error, 1)
+	if !w.n.applys.put(job) {
+		job.discard()
+		return ErrStopped
+	}
+	select {
+	case err = <-job.done:
+	case <-w.n.failed:
+		return ErrStopped
+	case <-w.n.stopping:
+		return ErrStopped
+	}
+	w.n.staged.installed()
+	if err != nil {
+		return fmt.Errorf("installing a snapshot: %w", err)
+	}
+	if err := w.n.cfg.Log.Reset(snap.GetIndex(), snap.GetTerm(), w.hard); err != nil {
+		return err
+	}
+	w.due, w.vote, w.unsynced = false, false, false
+	w.n.cfg.Logger.Info("snapshot installed", "index", snap.GetIndex())
+	return nil
+}
