@@ -1,0 +1,222 @@
+package client
+
+import (
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	doozerpb "github.com/doozer-store/doozer/proto"
+)
+
+func (s *fakeService) Log(req *doozerpb.LogRequest, stream doozerpb.Doozer_LogServer) error {
+	s.n.mu.Lock()
+	cutErr := s.n.watchErr
+	s.n.watchErr = nil
+	s.n.mu.Unlock()
+	c := s.n.c
+	c.mu.Lock()
+	var list []*doozerpb.Event
+	for _, ev := range c.events {
+		if ev.GetRev() >= req.GetFrom() && fakeMatch(req.GetGlob(), ev.GetPath()) {
+			list = append(list, ev)
+		}
+	}
+	h := c.header(s.n)
+	c.mu.Unlock()
+	if n := int(req.GetLimit()); n > 0 && len(list) > n {
+		list = list[len(list)-n:]
+	}
+	for i, ev := range list {
+		if cutErr != nil && i == len(list)/2 {
+			return cutErr
+		}
+		if err := stream.Send(&doozerpb.LogResponse{Header: h, Events: []*doozerpb.Event{ev}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *fakeService) Watch(req *doozerpb.WatchRequest, stream doozerpb.Doozer_WatchServer) error {
+	w := fakeWatch{s: s, req: req, stream: stream}
+	s.n.mu.Lock()
+	w.cut, w.resync = s.n.cut, s.n.resync
+	s.n.mu.Unlock()
+	c := s.n.c
+	c.mu.Lock()
+	w.pos = c.rev
+	if req.GetFrom() > 0 {
+		w.pos = req.GetFrom() - 1
+	}
+	late := w.pos < c.oldest
+	oldest := c.oldest
+	c.mu.Unlock()
+	if late && req.GetNoResync() {
+		return rpcRefusal(doozerpb.Code_TOO_LATE, oldest)
+	}
+	if err := w.send(doozerpb.WatchResponse_PROGRESS, w.pos, nil); err != nil {
+		return err
+	}
+	if late || req.GetSnapshot() {
+		if err := w.snapshot(late && !req.GetSnapshot()); err != nil {
+			return err
+		}
+	}
+	return w.run()
+}
+
+// fakeWatch is one Watch stream of a node.
+type fakeWatch struct {
+	s           *fakeService
+	req         *doozerpb.WatchRequest
+	stream      doozerpb.Doozer_WatchServer
+	pos         int64
+	cut, resync chan struct{}
+}
+
+func (w *fakeWatch) send(kind doozerpb.WatchResponse_Kind, rev int64, events []*doozerpb.Event) error {
+	return w.stream.Send(&doozerpb.WatchResponse{Header: w.s.n.c.lockedHeader(w.s.n), Kind: kind, Rev: rev, Events: events})
+}
+
+// snapshot sends the files two to a message. A cut may fall in between.
+func (w *fakeWatch) snapshot(resync bool) error {
+	c := w.s.n.c
+	c.mu.Lock()
+	w.pos = c.rev
+	files := c.matching(w.req.GetGlob())
+	c.mu.Unlock()
+	if resync {
+		if err := w.send(doozerpb.WatchResponse_RESYNC, w.pos, nil); err != nil {
+			return err
+		}
+	}
+	for part := range slices.Chunk(files, 2) {
+		var events []*doozerpb.Event
+		for _, f := range part {
+			events = append(events, &doozerpb.Event{Path: f.GetPath(), Value: f.GetValue(), Rev: f.GetRev()})
+		}
+		select {
+		case <-w.cut:
+			return errCut
+		default:
+		}
+		if err := w.send(doozerpb.WatchResponse_SNAPSHOT, w.pos, events); err != nil {
+			return err
+		}
+	}
+	return w.send(doozerpb.WatchResponse_SNAPSHOT_END, w.pos, nil)
+}
+
+func (w *fakeWatch) run() error {
+	c := w.s.n.c
+	progress := time.NewTicker(time.Duration(max(w.req.GetProgressMs(), 1)) * time.Millisecond)
+	defer progress.Stop()
+	for {
+		c.mu.Lock()
+		changed, rev := c.changed, c.rev
+		var events []*doozerpb.Event
+		for _, ev := range c.events {
+			// A few revs to a message, each whole.
+			if ev.GetRev() > w.pos && ev.GetRev() <= w.pos+3 && fakeMatch(w.req.GetGlob(), ev.GetPath()) {
+				events = append(events, ev)
+			}
+		}
+		w.pos = max(w.pos, min(w.pos+3, rev))
+		more := w.pos < rev
+		c.mu.Unlock()
+		if len(events) > 0 {
+			if err := w.send(doozerpb.WatchResponse_EVENTS, events[len(events)-1].GetRev(), events); err != nil {
+				return err
+			}
+		}
+		if more {
+			changed = closedChan()
+		}
+		select {
+		case <-w.stream.Context().Done():
+			return nil
+		case <-w.cut:
+			w.s.n.mu.Lock()
+			defer w.s.n.mu.Unlock()
+			if w.s.n.watchErr != nil {
+				return w.s.n.watchErr
+			}
+			return errCut
+		case <-w.resync:
+			w.resync = nil
+			if err := w.snapshot(true); err != nil {
+				return err
+			}
+		case <-progress.C:
+			if err := w.send(doozerpb.WatchResponse_PROGRESS, w.pos, nil); err != nil {
+				return err
+			}
+		case <-changed:
+		}
+	}
+}
+
+func closedChan() chan struct{} {
+	ch := make(chan struct{})
+	close(ch)
+	return ch
+}
+
+// fakeListener can freeze: its connections then neither read nor write, as
+// those of a stopped process.
+type fakeListener struct {
+	net.Listener
+	mu     sync.Mutex
+	frozen chan struct{} // non-nil while frozen; closed by thaw
+}
+
+func newFakeListener(l net.Listener) *fakeListener { return &fakeListener{Listener: l} }
+
+func (l *fakeListener) freeze() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.frozen = make(chan struct{})
+}
+
+func (l *fakeListener) thaw() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.frozen != nil {
+		close(l.frozen)
+		l.frozen = nil
+	}
+}
+
+func (l *fakeListener) wait() {
+	l.mu.Lock()
+	frozen := l.frozen
+	l.mu.Unlock()
+	if frozen != nil {
+		<-frozen
+	}
+}
+
+func (l *fakeListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &fakeConn{Conn: conn, l: l}, nil
+}
+
+type fakeConn struct {
+	net.Conn
+	l *fakeListener
+}
+
+func (c *fakeConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.l.wait()
+	return n, err
+}
+
+func (c *fakeConn) Write(b []byte) (int, error) {
+	c.l.wait()
+	return c.Conn.Write(b)
+}
