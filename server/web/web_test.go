@@ -1,0 +1,164 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// start serves pages whose probes answer what is sent to the channels.
+func start(t *testing.T, ready, live func(context.Context) error) *httptest.Server {
+	t.Helper()
+	r := prometheus.NewRegistry()
+	c := prometheus.NewCounter(prometheus.CounterOpts{Name: "doozer_test_total", Help: "."})
+	r.MustRegister(c)
+	s, err := New(Config{Name: "<a>", Ready: ready, Live: live, Metrics: r})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := httptest.NewServer(s.Handler())
+	t.Cleanup(func() {
+		h.Close()
+		s.Close()
+	})
+	return h
+}
+
+func fine(context.Context) error { return nil }
+
+// get returns the status and body of a page.
+func get(t *testing.T, url string) (int, string) {
+	t.Helper()
+	r, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.StatusCode, string(b)
+}
+
+func TestPages(t *testing.T) {
+	h := start(t, fine, fine)
+	for path, want := range map[string]string{
+		"/":                    "/readyz",
+		"/metrics":             "doozer_test_total 0",
+		"/livez":               "ok",
+		"/readyz":              "ok",
+		"/debug/pprof/":        "goroutine",
+		"/debug/pprof/cmdline": "test",
+	} {
+		if code, body := get(t, h.URL+path); code != 200 || !strings.Contains(body, want) {
+			t.Errorf("%s: %d, %.200s", path, code, body)
+		}
+	}
+	if code, _ := get(t, h.URL+"/other"); code != 404 {
+		t.Errorf("an unknown page: %d", code)
+	}
+	if _, body := get(t, h.URL); strings.Contains(body, "<a>") {
+		t.Error("the name is not escaped")
+	}
+	for _, p := range pages() {
+		if code, _ := get(t, h.URL+p.Path); code != 200 {
+			t.Errorf("the index lists %s: %d", p.Path, code)
+		}
+	}
+	if r, err := http.Post(h.URL+"/readyz", "", nil); err != nil || r.StatusCode != 405 {
+		t.Errorf("a post: %v %v", r.Status, err)
+	}
+}
+
+func TestProbesFail(t *testing.T) {
+	h := start(t, func(context.Context) error { return errors.New("no majority") }, fine)
+	if code, body := get(t, h.URL+"/readyz"); code != 503 || !strings.Contains(body, "no majority") {
+		t.Errorf("%d, %s", code, body)
+	}
+	if code, _ := get(t, h.URL+"/livez"); code != 200 {
+		t.Errorf("livez: %d", code)
+	}
+}
+
+// A probe that hangs is answered when its time is over.
+func TestProbeHangs(t *testing.T) {
+	h := start(t, func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }, fine)
+	if code, body := get(t, h.URL+"/readyz"); code != 503 || body == "" {
+		t.Errorf("%d, %s", code, body)
+	}
+}
+
+// More probes than there are places are turned away at once.
+func TestTooManyProbes(t *testing.T) {
+	begun, release := make(chan struct{}), make(chan struct{})
+	r := prometheus.NewRegistry()
+	s, err := New(Config{Live: fine, Metrics: r, Ready: func(context.Context) error {
+		begun <- struct{}{}
+		<-release
+		return nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	probe := func(ctx context.Context) int {
+		w := httptest.NewRecorder()
+		s.Handler().ServeHTTP(w, httptest.NewRequestWithContext(ctx, "GET", "/readyz", nil))
+		return w.Code
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	for range maxProbes {
+		go probe(ctx)
+		<-begun
+	}
+	if code := probe(ctx); code != 503 {
+		t.Errorf("one too many: %d", code)
+	}
+	cancel()
+	close(release)
+	s.Close() // waits for the probes
+	go func() { <-begun }()
+	if code := probe(t.Context()); code != 200 {
+		t.Errorf("afterwards: %d", code)
+	}
+}
+
+func TestServeAndClose(t *testing.T) {
+	if _, err := New(Config{}); err == nil {
+		t.Error("pages of nothing")
+	}
+	s, err := New(Config{Ready: fine, Live: fine, Metrics: prometheus.NewRegistry()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(lis) }()
+	if code, _ := get(t, "http://"+lis.Addr().String()+"/livez"); code != 200 {
+		t.Errorf("livez: %d", code)
+	}
+	if err := errors.Join(s.Close(), s.Close()); err != nil {
+		t.Error(err)
+	}
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+	for name, d := range map[string]int64{
+		"header": int64(s.http.ReadHeaderTimeout), "read": int64(s.http.ReadTimeout),
+		"write": int64(s.http.WriteTimeout), "idle": int64(s.http.IdleTimeout), "bytes": int64(s.http.MaxHeaderBytes),
+	} {
+		if d == 0 {
+			t.Errorf("no limit of %s", name)
+		}
+	}
+}
