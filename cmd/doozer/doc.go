@@ -1,0 +1,27 @@
+// Command doozer is the client of a doozer store for people and scripts.
+//
+// # Files
+//
+// main.go starts and maps the outcome to an exit status (status.. in
+// errors.go, which is an interface to scripts). command.go is the type command:
+// one invocation with its streams, environment and global flags, and what all
+// verbs share. Each verb has a file of its own name. flags.go are the types of
+// flags, input.go reads values, script.go and script_json.go read the
+// transactions of txn, exec.go runs the commands of watch --exec, output.go,
+// table.go and record.go format, limits.go says what is bounded.
+//
+// # Rules
+//
+// Nothing is written to stdout when a verb fails before its first result;
+// verbs that stream (find, log, watch) may fail after some. An error is one
+// line on stderr: program, verb, path, what is wrong and, where there is one,
+// the remedy; a usage error has a second line that points at --help. Text of
+// others (names, authors, messages) is escaped before it reaches a terminal;
+// values and paths are never changed.
+//
+// # Goroutines
+//
+// A verb runs on the caller's goroutine. Those beside it belong to package
+// client, which ends them in Close before the verb returns, and to os/exec,
+// which ends them before the command of watch --exec counts as ended.
+package main

@@ -1,0 +1,33 @@
+package main
+
+import "time"
+
+// What one invocation may use, and what happens at the limit.
+const (
+	// defaultTimeout bounds a call when --timeout is not given; wait and watch
+	// are not bounded then.
+	defaultTimeout = 10 * time.Second
+
+	// maxInput is the most that is read from stdin or a script file: what one
+	// command of the store may hold. More is refused before anything is sent.
+	maxInput = 8 << 20
+
+	// tableRows is how many rows of a table are held to find the widths of its
+	// columns. A longer table is aligned block by block.
+	tableRows = 1000
+
+	// touchTries is how often touch reads and writes again when others write
+	// the same file in between. After that it gives up as a failed condition.
+	touchTries = 16
+
+	// completionTimeout bounds what the shell waits for the names of files;
+	// without an answer it completes nothing.
+	completionTimeout = time.Second
+
+	// maxCompletions is how many names are offered to the shell.
+	maxCompletions = 200
+
+	// childGrace is how long a command of watch --exec has between SIGTERM and
+	// SIGKILL when watch is told to end.
+	childGrace = 5 * time.Second
+)
