@@ -1,0 +1,136 @@
+package cluster
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/doozer-store/doozer/client"
+)
+
+// skip leaves a test out for want of something on this machine, unless
+// DOOZER_TEST_REQUIRE=all says that everything has to be there.
+func skip(t *testing.T, why string) {
+	t.Helper()
+	if os.Getenv("DOOZER_TEST_REQUIRE") == "all" {
+		t.Fatalf("DOOZER_TEST_REQUIRE=all, but the test would be skipped: %s", why)
+	}
+	t.Skip(why)
+}
+
+// inject attaches strace to a running node and makes a system call misbehave
+// until the returned function is called. Tests that need it are skipped where
+// it can't be done.
+func inject(t *testing.T, n *Node, fault string) (undo func()) {
+	t.Helper()
+	strace, err := exec.LookPath("strace")
+	if err != nil {
+		skip(t, "needs strace")
+	}
+	call, _, _ := strings.Cut(fault, ":")
+	cmd := exec.Command(strace, "-f", "-p", strconv.Itoa(n.process().cmd.Process.Pid),
+		"-e", "trace="+call, "-e", "inject="+fault)
+	cmd.SysProcAttr = sysProcAttr()
+	out, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	attached, ended := make(chan bool, 1), make(chan struct{})
+	go func() {
+		defer close(ended)
+		lines := bufio.NewScanner(out)
+		for first := true; lines.Scan(); first = false {
+			if first {
+				attached <- strings.Contains(lines.Text(), "attached")
+			}
+		}
+		cmd.Wait() // its status tells only that it was killed
+	}()
+	undo = func() {
+		cmd.Process.Kill()
+		<-ended
+	}
+	t.Cleanup(undo)
+	select {
+	case ok := <-attached:
+		if !ok {
+			skip(t, "strace may not attach to processes here")
+		}
+	case <-ended:
+		skip(t, "strace can't attach to processes here")
+	}
+	return undo
+}
+
+// TestSyncError makes the leader's fdatasync fail: its process must end, and
+// say why, and what was acknowledged is not lost.
+func TestSyncError(t *testing.T) {
+	c := Start(t, Options{})
+	load := StartLoad(LoadOptions{Writers: 8, Clients: clients(c, 2), Prefix: "/load"})
+	load.await(t, 200)
+	leader := c.Leader()
+	gap := load.Gap(t, 200, func() { inject(t, leader, "fdatasync:error=EIO") })
+	if status := leader.ExitStatus(); status == 0 {
+		t.Errorf("the leader ended with status 0 after a failed fdatasync")
+	}
+	if out := leader.Output(); !strings.Contains(out, "input/output error") {
+		t.Errorf("the leader did not say why it ended:\n%s", out)
+	}
+	t.Logf("fdatasync of the leader fails: %v without a successful write", gap.Round(time.Millisecond))
+	leader.Restart()
+	load.await(t, 200)
+	c.Verify(c.Client(), "/load", load.Stop())
+}
+
+// TestStalledDisk makes every fdatasync of the leader take seconds: it must
+// give leadership away, and the others go on.
+func TestStalledDisk(t *testing.T) {
+	const stall = 4 * time.Second
+	c := Start(t, Options{})
+	load := StartLoad(LoadOptions{Writers: 8, Clients: clients(c, 2), Prefix: "/load"})
+	load.await(t, 200)
+	leader := c.Leader()
+	var undo func()
+	gap := load.Gap(t, 200, func() {
+		undo = inject(t, leader, fmt.Sprintf("fdatasync:delay_enter=%d", stall.Microseconds()))
+	})
+	t.Logf("fdatasync of the leader takes %v: %v without a successful write", stall, gap.Round(time.Millisecond))
+	if gap >= stall {
+		t.Errorf("writes waited for the stalled disk: %v", gap)
+	}
+	if now := c.Leader(); now == leader {
+		t.Errorf("node %s still leads with a stalled disk", leader.Name)
+	}
+	undo()
+	load.await(t, 200)
+	c.Verify(c.Client(), "/load", load.Stop())
+}
+
+// TestDiskFull makes a follower's writes fail for want of space: it ends, the
+// others go on, and with space again it comes back with everything.
+func TestDiskFull(t *testing.T) {
+	c := Start(t, Options{})
+	cl := c.Client()
+	load := StartLoad(LoadOptions{Writers: 8, Clients: []*client.Client{cl}, Prefix: "/load"})
+	load.await(t, 200)
+	n := c.Others(c.Leader())[0]
+	inject(t, n, "pwrite64:error=ENOSPC")
+	load.await(t, 200)
+	if status := n.ExitStatus(); status == 0 {
+		t.Errorf("status 0 after a write failed for want of space")
+	}
+	if out := n.Output(); !strings.Contains(out, "no space left") {
+		t.Errorf("the node did not say why it ended:\n%s", out)
+	}
+	n.Restart()
+	load.await(t, 200)
+	c.Verify(cl, "/load", load.Stop())
+}

@@ -1,0 +1,97 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// process is one run of doozerd.
+type process struct {
+	cmd   *exec.Cmd
+	done  chan struct{} // closed after Wait has returned
+	ended time.Time     // set before done is closed
+	// expected is set when the test asks for the process's end, or about it.
+	expected atomic.Bool
+}
+
+// startProcess runs bin with its output appended to the log file.
+func startProcess(bin string, args []string, logPath string) (*process, error) {
+	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	fmt.Fprintf(log, "--- %s %s\n", bin, strings.Join(args, " "))
+	cmd := exec.Command(bin, args...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = sysProcAttr()
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	p := &process{cmd: cmd, done: make(chan struct{})}
+	go func() {
+		cmd.Wait() // the state is asked for later
+		p.ended = time.Now()
+		close(p.done)
+	}()
+	return p, nil
+}
+
+func (p *process) running() bool {
+	select {
+	case <-p.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// strayEnd tells of an end that nobody in the test has to do with, "" if there
+// was none. A node that another hand kills logs nothing, and looks from outside
+// like one that hangs.
+func (p *process) strayEnd() string {
+	if p.running() || p.expected.Load() {
+		return ""
+	}
+	return fmt.Sprintf("%v at %s", p.cmd.ProcessState, p.ended.UTC().Format("15:04:05.000"))
+}
+
+// signal is nil for a process that has ended already.
+func (p *process) signal(s syscall.Signal) error {
+	if (s == syscall.SIGKILL || s == syscall.SIGTERM) && p.running() {
+		p.expected.Store(true)
+	}
+	err := p.cmd.Process.Signal(s)
+	if errors.Is(err, os.ErrProcessDone) {
+		return nil
+	}
+	return err
+}
+
+// exitStatus is the status after the end; -1 after a signal.
+func (p *process) exitStatus() int {
+	<-p.done
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// rss is the resident memory in bytes, as /proc tells it.
+func (p *process) rss() (int64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(b)) {
+		if f := strings.Fields(line); len(f) == 3 && f[0] == "VmRSS:" {
+			kb, err := strconv.ParseInt(f[1], 10, 64)
+			return kb << 10, err
+		}
+	}
+	return 0, errors.New("no VmRSS")
+}

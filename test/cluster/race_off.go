@@ -1,0 +1,6 @@
+//go:build !race
+
+package cluster
+
+// raceEnabled tells whether this program was built with the race detector.
+const raceEnabled = false

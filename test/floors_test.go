@@ -1,0 +1,129 @@
+// Package test holds what is tested about the tree as a whole.
+package test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/doozer-store/doozer"
+
+// room is a package, or with /... all below it, and what of ours it may
+// import. The reasons are in ARCHITECTURE.md.
+type room struct {
+	path   string
+	may    []string
+	reason string
+}
+
+var rooms = []room{
+	{"proto", nil, "the wire format depends on nothing"},
+	{"proto/peerpb", nil, "the wire format depends on nothing"},
+	{"store", nil, "the tree is pure: the same commands give the same bytes anywhere"},
+	{"consensus/wal", nil, "the log knows raft's entries and nothing above them"},
+	{"consensus/wal/faultfs", []string{"consensus/wal"}, "a file system for tests of the log"},
+	{"consensus/checkpoint", nil, "a checkpoint is records and an index, whatever they mean"},
+	{"consensus", nil, "consensus declares what it needs; it knows no files, no disk and no network"},
+	{"consensus/transport", []string{"proto/peerpb"}, "siblings do not import each other: boot joins them"},
+	{"client", []string{"proto"}, "a client needs the protocol alone"},
+	{"server", []string{"proto", "store", "consensus", "consensus/checkpoint"}, "the server is gRPC over store and consensus"},
+	{"server/web", nil, "the web listener is given what it shows"},
+	{"server/boot", []string{"proto/peerpb", "store", "consensus", "consensus/wal", "consensus/checkpoint", "consensus/transport", "server", "server/web"}, "boot is the one place that knows every server part"},
+	{"cmd/doozerd", []string{"server/boot"}, "a program starts a node through boot"},
+	{"cmd/doozer", []string{"client"}, "the command line is a client like any other"},
+	{"test/cluster/...", []string{"client", "proto", "test/cluster/..."}, "faults come from outside: tests of processes see what a user sees"},
+	{"test", nil, "tests of the tree"},
+}
+
+type pkg struct {
+	ImportPath string
+	Imports    []string
+}
+
+// TestFloors holds the rule of the layout: imports point down, siblings do not
+// import each other, and a package without a room has none.
+func TestFloors(t *testing.T) {
+	for _, p := range list(t) {
+		own := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
+		r := find(own)
+		if r == nil {
+			t.Errorf("%s has no room in test/floors_test.go: which floor is it on?", own)
+			continue
+		}
+		for _, imported := range p.Imports {
+			other, ok := strings.CutPrefix(imported, module+"/")
+			if ok && !allowed(r, other) {
+				t.Errorf("%s may not import %s: %s", own, other, r.reason)
+			}
+		}
+	}
+}
+
+// TestStoreIsPure: what could make two replicas differ is not even imported.
+func TestStoreIsPure(t *testing.T) {
+	impure := map[string]string{
+		"time": "time is data", "os": "no I/O", "net": "no I/O", "math/rand": "no randomness", "math/rand/v2": "no randomness",
+		"crypto/rand": "no randomness", "hash/maphash": "its seed differs in every process", "sync": "no goroutines", "context": "no goroutines",
+	}
+	for _, p := range list(t) {
+		if p.ImportPath != module+"/store" {
+			continue
+		}
+		for _, i := range p.Imports {
+			if why, bad := impure[i]; bad {
+				t.Errorf("store imports %s: %s", i, why)
+			}
+		}
+	}
+}
+
+func find(own string) *room {
+	for i := range rooms {
+		if rooms[i].path == own || matches(rooms[i].path, own) {
+			return &rooms[i]
+		}
+	}
+	return nil
+}
+
+func allowed(r *room, other string) bool {
+	for _, m := range r.may {
+		if m == other || matches(m, other) {
+			return true
+		}
+	}
+	return false
+}
+
+// matches tells whether pattern ends in /... and covers path.
+func matches(pattern, path string) bool {
+	prefix, ok := strings.CutSuffix(pattern, "/...")
+	return ok && (path == prefix || strings.HasPrefix(path, prefix+"/"))
+}
+
+func list(t *testing.T) []pkg {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", module+"/...")
+	out, err := cmd.Output()
+	if err != nil {
+		var e *exec.ExitError
+		if errors.As(err, &e) {
+			t.Fatalf("go list: %v\n%s", err, e.Stderr)
+		}
+		t.Fatal(err)
+	}
+	var pkgs []pkg
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p pkg
+		if err := d.Decode(&p); err == io.EOF {
+			return pkgs
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		pkgs = append(pkgs, p)
+	}
+}
