@@ -1,0 +1,74 @@
+# Targets for people; .ci/run calls the same ones.
+#
+#   make build    both programs into bin/
+#   make demo     a three-node cluster on loopback
+#   make test     set up what is missing, then all tests in their short form
+#   make unit     the tests of the packages; make cluster-short: those of real
+#                 processes, in their short form
+#   make race     unit tests under the race detector
+#   make cluster  fault tests on real processes, long form
+#   make fuzz     every fuzz target, FOR=60s each
+#   make bench    Go benchmarks, then a cluster under load
+#   make lint     gofmt, vet, staticcheck
+#   make vuln     govulncheck
+#   make proto    generate the protocol code; make proto-check: is it fresh?
+
+SHELL := /bin/bash
+GO    ?= go
+FOR   ?= 60s
+
+.PHONY: build demo setup test unit race cluster fuzz bench lint fmt-check vuln proto proto-check clean
+
+build:
+	$(GO) build -o bin/ ./cmd/...
+
+demo: build
+	bin/doozerd demo
+
+# Tests need a C compiler for the race detector, strace to make disks fail,
+# protoc for proto-check and curl to see whether a database can be reached.
+setup:
+	@.ci/setup
+
+test: setup build unit cluster-short
+
+unit:
+	$(GO) test $$($(GO) list ./... | grep -v /test/cluster)
+
+race:
+	$(GO) test -race $$($(GO) list ./... | grep -v /test/cluster)
+
+.PHONY: cluster-short
+cluster-short:
+	$(GO) test -count=1 -timeout 20m ./test/cluster/...
+
+cluster:
+	DOOZER_TEST_LONG=1 $(GO) test -count=1 -v -timeout 60m ./test/cluster/...
+
+fuzz:
+	.ci/fuzz $(FOR)
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./store ./consensus/... ./client ./server
+	$(GO) run ./test/cluster/cmd/load -start -op set,get,localget -callers 1,64,1000 -for 5s
+
+lint: fmt-check
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+fmt-check:
+	@bad=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$bad" || { echo "gofmt: $$bad" >&2; exit 1; }
+
+vuln:
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.8.0 ./...
+
+proto:
+	proto/generate.sh
+
+proto-check:
+	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && proto/generate.sh "$$tmp" && \
+	for f in doozer.pb.go doozer_grpc.pb.go peerpb/peer.pb.go peerpb/peer_grpc.pb.go; do \
+		cmp "proto/$$f" "$$tmp/proto/$$f" || { echo "proto/$$f is not fresh: run make proto" >&2; exit 1; }; done
+
+clean:
+	rm -rf bin
