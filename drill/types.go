@@ -6,6 +6,9 @@ import "time"
 type Drill struct {
 	Name    string
 	Summary string // one line, what is done and what is expected
+	// Missing is what this machine lacks to run it and how to get it, "" when it
+	// can be run.
+	Missing string
 }
 
 // Options of a run of drills. Zero values mean the defaults.
@@ -27,6 +30,9 @@ type Options struct {
 	// Progress, if not nil, is told several times a second how it goes, from
 	// one goroutine.
 	Progress func(Progress)
+	// Finished, if not nil, is told each run when it is over, from the goroutine
+	// of Progress.
+	Finished func(Run)
 }
 
 // Progress is the present state of a run.
@@ -52,6 +58,9 @@ type Report struct {
 	Runs    []Run
 	Samples []Sample // of the whole run, one an interval
 	Skipped []Skip   // drills that this machine can't run
+	// Interrupted says that it was told to end before all was done: the last run
+	// may be in part, without checks.
+	Interrupted bool
 }
 
 // Passed tells whether every check of every run held.
@@ -66,7 +75,7 @@ func (r *Report) Passed() bool {
 	return len(r.Runs) > 0
 }
 
-// Skip is a drill that could not be run, and why.
+// Skip is a drill that could not be run, and why, with the remedy.
 type Skip struct{ Drill, Why string }
 
 // Run is one drill, done once. Times are since the start of the report.
@@ -78,8 +87,10 @@ type Run struct {
 	From, Harmed, Healed, To time.Duration
 	Faults                   []Fault
 	// Outage is the longest time without a successful write; Recovery is the
-	// time from Healed to the first successful write after it.
+	// time from Healed to the first successful write after it. OutageFrom is
+	// when the longest began, 0 when there was none.
 	Outage, Recovery time.Duration
+	OutageFrom       time.Duration
 	// Before and During are latencies of successful operations.
 	Before, During Latency
 	// Ops counts operations by what became of them.
