@@ -34,8 +34,9 @@ var rooms = []room{
 	{"server/web", nil, "the web listener is given what it shows"},
 	{"server/boot", []string{"proto/peerpb", "store", "consensus", "consensus/wal", "consensus/checkpoint", "consensus/transport", "server", "server/web"}, "boot is the one place that knows every server part"},
 	{"cmd/doozerd", []string{"server/boot"}, "a program starts a node through boot"},
-	{"cmd/doozer", []string{"client"}, "the command line is a client like any other"},
-	{"test/cluster/...", []string{"client", "proto", "test/cluster/..."}, "faults come from outside: tests of processes see what a user sees"},
+	{"cmd/doozer", []string{"client", "drill/..."}, "the command line is a client like any other, and a fire drill"},
+	{"drill/...", []string{"client", "proto", "drill/..."}, "faults come from outside: who does harm and judges sees what a user sees"},
+	{"test/cluster/...", []string{"client", "proto", "drill/...", "test/cluster/..."}, "tests of processes see what a user sees"},
 	{"test", nil, "tests of the tree"},
 }
 

@@ -1,16 +1,15 @@
-package cluster
+package cluster_test
 
 import (
-	"bufio"
+	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/doozer-store/doozer/client"
+	"github.com/doozer-store/doozer/drill/cluster"
 )
 
 // skip leaves a test out for want of something on this machine, unless
@@ -26,46 +25,13 @@ func skip(t *testing.T, why string) {
 // inject attaches strace to a running node and makes a system call misbehave
 // until the returned function is called. Tests that need it are skipped where
 // it can't be done.
-func inject(t *testing.T, n *Node, fault string) (undo func()) {
+func inject(t *testing.T, n *cluster.Node, fault string) (undo func()) {
 	t.Helper()
-	strace, err := exec.LookPath("strace")
-	if err != nil {
-		skip(t, "needs strace")
-	}
-	call, _, _ := strings.Cut(fault, ":")
-	cmd := exec.Command(strace, "-f", "-p", strconv.Itoa(n.process().cmd.Process.Pid),
-		"-e", "trace="+call, "-e", "inject="+fault)
-	cmd.SysProcAttr = sysProcAttr()
-	out, err := cmd.StderrPipe()
-	if err != nil {
+	undo, err := n.Inject(fault)
+	if errors.Is(err, cluster.ErrNoInject) {
+		skip(t, err.Error())
+	} else if err != nil {
 		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	attached, ended := make(chan bool, 1), make(chan struct{})
-	go func() {
-		defer close(ended)
-		lines := bufio.NewScanner(out)
-		for first := true; lines.Scan(); first = false {
-			if first {
-				attached <- strings.Contains(lines.Text(), "attached")
-			}
-		}
-		cmd.Wait() // its status tells only that it was killed
-	}()
-	undo = func() {
-		cmd.Process.Kill()
-		<-ended
-	}
-	t.Cleanup(undo)
-	select {
-	case ok := <-attached:
-		if !ok {
-			skip(t, "strace may not attach to processes here")
-		}
-	case <-ended:
-		skip(t, "strace can't attach to processes here")
 	}
 	return undo
 }
@@ -73,9 +39,9 @@ func inject(t *testing.T, n *Node, fault string) (undo func()) {
 // TestSyncError makes the leader's fdatasync fail: its process must end, and
 // say why, and what was acknowledged is not lost.
 func TestSyncError(t *testing.T) {
-	c := Start(t, Options{})
-	load := StartLoad(LoadOptions{Writers: 8, Clients: clients(c, 2), Prefix: "/load"})
-	load.await(t, 200)
+	c := start(t, cluster.Options{})
+	load := cluster.StartLoad(cluster.LoadOptions{Writers: 8, Clients: clients(c, 2), Prefix: "/load"})
+	load.Await(t, 200)
 	leader := c.Leader()
 	gap := load.Gap(t, 200, func() { inject(t, leader, "fdatasync:error=EIO") })
 	if status := leader.ExitStatus(); status == 0 {
@@ -86,7 +52,7 @@ func TestSyncError(t *testing.T) {
 	}
 	t.Logf("fdatasync of the leader fails: %v without a successful write", gap.Round(time.Millisecond))
 	leader.Restart()
-	load.await(t, 200)
+	load.Await(t, 200)
 	c.Verify(c.Client(), "/load", load.Stop())
 }
 
@@ -94,9 +60,9 @@ func TestSyncError(t *testing.T) {
 // give leadership away, and the others go on.
 func TestStalledDisk(t *testing.T) {
 	const stall = 4 * time.Second
-	c := Start(t, Options{})
-	load := StartLoad(LoadOptions{Writers: 8, Clients: clients(c, 2), Prefix: "/load"})
-	load.await(t, 200)
+	c := start(t, cluster.Options{})
+	load := cluster.StartLoad(cluster.LoadOptions{Writers: 8, Clients: clients(c, 2), Prefix: "/load"})
+	load.Await(t, 200)
 	leader := c.Leader()
 	var undo func()
 	gap := load.Gap(t, 200, func() {
@@ -110,20 +76,20 @@ func TestStalledDisk(t *testing.T) {
 		t.Errorf("node %s still leads with a stalled disk", leader.Name)
 	}
 	undo()
-	load.await(t, 200)
+	load.Await(t, 200)
 	c.Verify(c.Client(), "/load", load.Stop())
 }
 
 // TestDiskFull makes a follower's writes fail for want of space: it ends, the
 // others go on, and with space again it comes back with everything.
 func TestDiskFull(t *testing.T) {
-	c := Start(t, Options{})
+	c := start(t, cluster.Options{})
 	cl := c.Client()
-	load := StartLoad(LoadOptions{Writers: 8, Clients: []*client.Client{cl}, Prefix: "/load"})
-	load.await(t, 200)
+	load := cluster.StartLoad(cluster.LoadOptions{Writers: 8, Clients: []*client.Client{cl}, Prefix: "/load"})
+	load.Await(t, 200)
 	n := c.Others(c.Leader())[0]
 	inject(t, n, "pwrite64:error=ENOSPC")
-	load.await(t, 200)
+	load.Await(t, 200)
 	if status := n.ExitStatus(); status == 0 {
 		t.Errorf("status 0 after a write failed for want of space")
 	}
@@ -131,6 +97,6 @@ func TestDiskFull(t *testing.T) {
 		t.Errorf("the node did not say why it ended:\n%s", out)
 	}
 	n.Restart()
-	load.await(t, 200)
+	load.Await(t, 200)
 	c.Verify(cl, "/load", load.Stop())
 }

@@ -1,21 +1,6 @@
-// Package cluster runs real doozerd processes, does them harm, and checks that
-// the cluster keeps its word.
-//
-// [Start] builds doozerd once per process and starts a [Cluster] of [Node]s,
-// each with its own data directory, ports and log file; when the test ends it
-// stops them and fails the test if a log tells of a panic or a data race. A Node can be killed,
-// terminated, paused, resumed, restarted and wiped. With [Options].Proxy every
-// directed connection between two nodes goes through a link that can be cut or
-// delayed ([Cluster.Cut], [Cluster.CutOneWay], [Cluster.Heal]); with
-// [Options].LoseReply clients reach the nodes through links that can lose
-// replies.
-//
-// [Load] is concurrent writers whose every call is recorded; package check
-// decides from the records. [Cluster.Verify] is the usual verdict: nothing
-// acknowledged lost, nothing applied twice, revs never back, all nodes alike.
-//
-// [Eventually] is the one way to wait: it asks until the answer is right, and
-// tells the last answer when it never was.
+// Package cluster holds the tests that run real doozerd processes, do them harm,
+// and check that the cluster keeps its word. What starts, harms and judges is
+// in package drill and below it; this is what is asked of it.
 //
 // # Running
 //
@@ -31,9 +16,4 @@
 //
 // Times (of failover, of catching up) are printed, not asserted, but for bounds
 // that only a hang exceeds.
-//
-// # Goroutines
-//
-// Each running process has one goroutine that waits for its end; a Load has
-// one for each writer, ended by Stop.
 package cluster

@@ -1,12 +1,14 @@
-package cluster
+package cluster_test
 
 import (
 	"fmt"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/doozer-store/doozer/client"
-	"github.com/doozer-store/doozer/test/cluster/check"
+	"github.com/doozer-store/doozer/drill/check"
+	"github.com/doozer-store/doozer/drill/cluster"
 )
 
 // The bound on a failover is not a goal, only what no working cluster exceeds
@@ -19,13 +21,13 @@ const history = 5_000_000
 func TestLeaderKill(t *testing.T) {
 	for _, n := range []int{1, 12} {
 		t.Run(fmt.Sprintf("clients=%d", n), func(t *testing.T) {
-			harmLeader(t, n, "kill -9", func(leader *Node) { leader.Kill() })
+			harmLeader(t, n, "kill -9", func(leader *cluster.Node) { leader.Kill() })
 		})
 	}
 }
 
 func TestLeaderTerm(t *testing.T) {
-	harmLeader(t, 4, "SIGTERM", func(leader *Node) {
+	harmLeader(t, 4, "SIGTERM", func(leader *cluster.Node) {
 		if code := leader.Term(); code != 0 {
 			t.Errorf("leader %s ended with status %d:\n%s", leader.Name, code, leader.Tail(20))
 		}
@@ -33,11 +35,11 @@ func TestLeaderTerm(t *testing.T) {
 }
 
 // harmLeader ends the leader again and again under load from 12 writers.
-func harmLeader(t *testing.T, clientCount int, what string, end func(leader *Node)) {
-	c := Start(t, Options{History: history})
-	load := StartLoad(LoadOptions{Writers: 12, Clients: clients(c, clientCount), Prefix: "/load"})
+func harmLeader(t *testing.T, clientCount int, what string, end func(leader *cluster.Node)) {
+	c := start(t, cluster.Options{History: history})
+	load := cluster.StartLoad(cluster.LoadOptions{Writers: 12, Clients: clients(c, clientCount), Prefix: "/load"})
 	var gaps []time.Duration
-	for range Scale(3, 10) {
+	for range cluster.Scale(3, 10) {
 		leader := c.Leader()
 		gap := load.Gap(t, 300, func() { end(leader) })
 		if gap > saneGap {
@@ -48,37 +50,37 @@ func harmLeader(t *testing.T, clientCount int, what string, end func(leader *Nod
 	}
 	ops := load.Stop()
 	c.Verify(c.Client(), "/load", ops)
-	ok, unknown, failed := Tally(ops)
+	ok, unknown, failed := cluster.Tally(ops)
 	t.Logf("%s of the leader, 12 writers over %d clients: time without a successful write: %s; %d writes, %d of unknown outcome, %d failed",
-		what, clientCount, Times(gaps), ok, unknown, failed)
+		what, clientCount, cluster.Times(gaps), ok, unknown, failed)
 	if unknown+failed > 0 {
-		t.Errorf("%d writes of unknown outcome, %d failed, though there was a majority all the time%s", unknown, failed, Losses(ops))
+		t.Errorf("%d writes of unknown outcome, %d failed, though there was a majority all the time%s", unknown, failed, cluster.Losses(ops))
 	}
 }
 
 func TestKillAll(t *testing.T) {
-	c := Start(t, Options{History: history})
+	c := start(t, cluster.Options{History: history})
 	cl := c.Client()
-	load := StartLoad(LoadOptions{Writers: 12, Clients: clients(c, 3), Prefix: "/load", Timeout: recoverLimit})
+	load := cluster.StartLoad(cluster.LoadOptions{Writers: 12, Clients: clients(c, 3), Prefix: "/load", Timeout: cluster.RecoverLimit})
 	steady := watch(t, cl, "/**", client.From(1))
 	next := int64(1)
 	var resumed []*watcher // each goes on where the one before it ended
 	var outage []time.Duration
 	revBefore := int64(0)
-	for range Scale(2, 10) {
+	for range cluster.Scale(2, 10) {
 		w := watch(t, cl, "/**", client.From(next))
 		resumed = append(resumed, w)
 		outage = append(outage, load.Gap(t, 500, func() {
-			Eventually(t, readLimit, "the watcher follows", func() (bool, string) {
+			cluster.Eventually(t, cluster.ReadLimit, "the watcher follows", func() (bool, string) {
 				_, rev := w.seen()
 				return rev > next, fmt.Sprintf("at rev %d, %v", rev, w.failure())
 			})
 			for _, n := range c.Nodes() {
-				n.signal(9)
+				n.Signal(syscall.SIGKILL)
 			}
 			w.stop()
 			for _, n := range c.Nodes() {
-				<-n.process().done
+				<-n.Ended()
 				n.Start()
 			}
 			for _, n := range c.Nodes() {
@@ -86,7 +88,7 @@ func TestKillAll(t *testing.T) {
 			}
 		}))
 		next = afterStep(w, next)
-		rev, err := cl.Rev(within(t, recoverLimit))
+		rev, err := cl.Rev(within(t, cluster.RecoverLimit))
 		if err != nil || rev < revBefore {
 			t.Fatalf("rev %d after it was %d, %v", rev, revBefore, err)
 		}
@@ -97,12 +99,12 @@ func TestKillAll(t *testing.T) {
 	steady.verdict(t, log, 1)
 	last := watch(t, cl, "/**", client.From(next))
 	joinVerdict(t, append(resumed, last), log)
-	ok, unknown, failed := Tally(ops)
+	ok, unknown, failed := cluster.Tally(ops)
 	t.Logf("all nodes kill -9 and started again: time without a successful write: %s; %d writes, %d of unknown outcome, %d failed",
-		Times(outage), ok, unknown, failed)
+		cluster.Times(outage), ok, unknown, failed)
 	if unknown+failed > 0 {
 		t.Errorf("%d writes of unknown outcome, %d failed, though each had %v and the cluster came back%s",
-			unknown, failed, recoverLimit, Losses(ops))
+			unknown, failed, cluster.RecoverLimit, cluster.Losses(ops))
 	}
 }
 
@@ -134,7 +136,7 @@ func joinVerdict(t *testing.T, ws []*watcher, log []check.Event) {
 		n, _ := w.seen()
 		before += n
 	}
-	Eventually(t, readLimit, "the last watcher has seen everything", func() (bool, string) {
+	cluster.Eventually(t, cluster.ReadLimit, "the last watcher has seen everything", func() (bool, string) {
 		n, rev := last.seen()
 		return before+n >= len(log), fmt.Sprintf("%d and %d of %d changes, up to rev %d, %v", before, n, len(log), rev, last.failure())
 	})

@@ -1,4 +1,4 @@
-package cluster
+package cluster_test
 
 import (
 	"context"
@@ -13,6 +13,8 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/doozer-store/doozer/client"
+	"github.com/doozer-store/doozer/drill/cluster"
+	"github.com/doozer-store/doozer/test/cluster/build"
 )
 
 // fill writes files of the given size, round and round over so many paths, from
@@ -26,7 +28,7 @@ func fill(t *testing.T, cl *client.Client, prefix string, size, paths int, total
 		go func() {
 			value := []byte(strings.Repeat("v", size))
 			for n := range each {
-				ctx, cancel := context.WithTimeout(context.Background(), recoverLimit)
+				ctx, cancel := context.WithTimeout(context.Background(), cluster.RecoverLimit)
 				copy(value, fmt.Sprintf("%d.%d ", i, n))
 				_, err := cl.Set(ctx, fmt.Sprintf("%s/%d", prefix, (i*each+n)%paths), value)
 				cancel()
@@ -49,47 +51,47 @@ func fill(t *testing.T, cl *client.Client, prefix string, size, paths int, total
 // have what it lacks: it must catch up from a snapshot.
 func TestSlowFollower(t *testing.T) {
 	const checkpointBytes = 1 << 20
-	c := Start(t, Options{CheckpointBytes: checkpointBytes, History: 1000})
+	c := start(t, cluster.Options{CheckpointBytes: checkpointBytes, History: 1000})
 	cl := c.Client()
-	load := StartLoad(LoadOptions{Writers: 4, Clients: []*client.Client{cl}, Prefix: "/load", Pause: 10 * time.Millisecond})
-	load.await(t, 50)
+	load := cluster.StartLoad(cluster.LoadOptions{Writers: 4, Clients: []*client.Client{cl}, Prefix: "/load", Pause: 10 * time.Millisecond})
+	load.Await(t, 50)
 	leader := c.Leader()
 	slow := c.Others(leader)[0]
 	for round, end := range []struct {
 		how          string
-		down, revive func(n *Node)
+		down, revive func(n *cluster.Node)
 	}{
-		{"paused", (*Node).Pause, (*Node).Resume},
-		{"killed", (*Node).Kill, (*Node).Restart},
+		{"paused", (*cluster.Node).Pause, (*cluster.Node).Resume},
+		{"killed", (*cluster.Node).Kill, (*cluster.Node).Restart},
 	} {
 		behind := c.Status()[slow.Name]
 		end.down(slow)
 		fill(t, cl, fmt.Sprintf("/fill%d", round), 32<<10, 500, outrun)
 		ahead := c.Status()[leader.Name]
 		if ahead.CheckpointIndex <= behind.LastIndex {
-			t.Errorf("no checkpoint past %d: %s", behind.LastIndex, c.statusLine(c.Status()))
+			t.Errorf("no checkpoint past %d: %s", behind.LastIndex, c.StatusLine(c.Status()))
 		}
 		t.Logf("%s at index %d; leader at %d, checkpoint %d, log %d MiB, db %d MiB",
 			end.how, behind.LastIndex, ahead.LastIndex, ahead.CheckpointIndex, ahead.LogSize>>20, ahead.DBSize>>20)
 		start := time.Now()
 		end.revive(slow)
 		target := ahead.AppliedIndex
-		Eventually(t, startLimit, "the slow one catches up", func() (bool, string) {
+		cluster.Eventually(t, cluster.StartLimit, "the slow one catches up", func() (bool, string) {
 			all := c.Status()
-			return all[slow.Name].Reachable && all[slow.Name].AppliedIndex >= target, c.statusLine(all)
+			return all[slow.Name].Reachable && all[slow.Name].AppliedIndex >= target, c.StatusLine(all)
 		})
 		t.Logf("%s: caught up after %v", end.how, time.Since(start).Round(time.Millisecond))
 		expectSnapshot(t, slow)
 	}
 	ops := load.Stop()
-	c.WaitEqual(startLimit)
+	c.WaitEqual(cluster.StartLimit)
 	// The slow one must have the files, not just say so.
 	local := pinned(c, slow)
 	want := c.Tree(cl, "/fill0/*")
 	for path, e := range want {
 		mustGet(t, local, path, e.Value, client.Local())
 	}
-	if ok, unknown, failed := Tally(ops); unknown+failed > 0 {
+	if ok, unknown, failed := cluster.Tally(ops); unknown+failed > 0 {
 		t.Errorf("%d writes, %d of unknown outcome, %d failed with a majority all the time", ok, unknown, failed)
 	}
 }
@@ -99,7 +101,7 @@ const outrun = 96 << 20
 
 // expectSnapshot says that a node has installed a snapshot since it was
 // started: else the test proved less than it meant to.
-func expectSnapshot(t *testing.T, n *Node) {
+func expectSnapshot(t *testing.T, n *cluster.Node) {
 	t.Helper()
 	if !strings.Contains(n.Output(), "snapshot installed") {
 		t.Errorf("node %s caught up without a snapshot:\n%s", n.Name, n.Tail(20))
@@ -110,7 +112,7 @@ func expectSnapshot(t *testing.T, n *Node) {
 // from a snapshot, under the watcher's feet: it still gets every change once
 // and in order, from the snapshot's history.
 func TestWatchAcrossSnapshot(t *testing.T) {
-	c := Start(t, Options{CheckpointBytes: 1 << 20, History: history})
+	c := start(t, cluster.Options{CheckpointBytes: 1 << 20, History: history})
 	cl := c.Client()
 	slow := c.Others(c.Leader())[0]
 	local := pinned(c, slow)
@@ -119,7 +121,7 @@ func TestWatchAcrossSnapshot(t *testing.T) {
 	for i := range 20 {
 		mustSet(t, cl, "/before", fmt.Sprint(i))
 	}
-	Eventually(t, recoverLimit, "the watcher has begun", func() (bool, string) {
+	cluster.Eventually(t, cluster.RecoverLimit, "the watcher has begun", func() (bool, string) {
 		n, rev := all.seen()
 		return n > 20, fmt.Sprintf("%d changes, rev %d, %v", n, rev, all.failure())
 	})
@@ -133,7 +135,7 @@ func TestWatchAcrossSnapshot(t *testing.T) {
 	all.verdict(t, log, 1)
 	one.verdict(t, log, 1)
 	expectSnapshot(t, slow)
-	c.WaitEqual(startLimit)
+	c.WaitEqual(cluster.StartLimit)
 }
 
 // raw is a codec for messages that are bytes already.
@@ -150,7 +152,7 @@ var _ encoding.Codec = raw{}
 
 // stall opens a Watch of glob at a node with the protocol itself, reads its
 // first message, and nothing after.
-func stall(t *testing.T, n *Node, glob string) {
+func stall(t *testing.T, n *cluster.Node, glob string) {
 	t.Helper()
 	conn, err := grpc.NewClient(n.Addr(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
@@ -185,7 +187,7 @@ func TestStalledWatcher(t *testing.T) {
 		written  = 96 << 20
 		bound    = 96 << 20 // for all watchers together, and the collector's slack
 	)
-	c := Start(t, Options{Nodes: 1, History: 200})
+	c := start(t, cluster.Options{Nodes: 1, History: 200})
 	n, cl := c.Node("a"), c.Client()
 	// The first round brings heap, log cache and window to their size.
 	fill(t, cl, "/warm", 32<<10, 100, written)
@@ -199,7 +201,7 @@ func TestStalledWatcher(t *testing.T) {
 		peak = max(peak, n.RSS())
 	}
 	t.Logf("%d stalled watchers, %d MiB written: RSS %d MiB before, %d MiB at most", watchers, written>>20, before>>20, peak>>20)
-	if !raceEnabled && peak-before > bound {
+	if !build.Race && peak-before > bound {
 		t.Errorf("RSS grew by %d MiB; the bound is %d MiB", (peak-before)>>20, bound>>20)
 	}
 }

@@ -1,4 +1,4 @@
-package cluster
+package cluster_test
 
 import (
 	"context"
@@ -12,13 +12,26 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/doozer-store/doozer/client"
-	"github.com/doozer-store/doozer/test/cluster/check"
+	"github.com/doozer-store/doozer/drill/check"
+	"github.com/doozer-store/doozer/drill/cluster"
+	"github.com/doozer-store/doozer/test/cluster/build"
 )
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	CleanUp()
+	build.CleanUp()
 	os.Exit(code)
+}
+
+// start starts a cluster of the doozerd in this tree.
+func start(t cluster.TB, o cluster.Options) *cluster.Cluster {
+	t.Helper()
+	bin, err := build.Doozerd()
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	o.Binary = bin
+	return cluster.Start(t, o)
 }
 
 // within is a context for one call of a test.
@@ -32,7 +45,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 // mustSet writes and fails the test when it can't within 30 s.
 func mustSet(t *testing.T, cl *client.Client, path, value string, opts ...client.WriteOption) int64 {
 	t.Helper()
-	rev, err := cl.Set(within(t, recoverLimit), path, []byte(value), opts...)
+	rev, err := cl.Set(within(t, cluster.RecoverLimit), path, []byte(value), opts...)
 	if err != nil {
 		t.Fatalf("set %s: %v", path, err)
 	}
@@ -42,7 +55,7 @@ func mustSet(t *testing.T, cl *client.Client, path, value string, opts ...client
 // mustGet reads and fails the test when the value is not want.
 func mustGet(t *testing.T, cl *client.Client, path, want string, opts ...client.ReadOption) client.File {
 	t.Helper()
-	f, err := cl.Get(within(t, recoverLimit), path, opts...)
+	f, err := cl.Get(within(t, cluster.RecoverLimit), path, opts...)
 	if err != nil || string(f.Value) != want {
 		t.Fatalf("get %s: %q at rev %d, %v; want %q", path, f.Value, f.Rev, err, want)
 	}
@@ -50,8 +63,8 @@ func mustGet(t *testing.T, cl *client.Client, path, want string, opts ...client.
 }
 
 // pinned opens a client that reaches no node but n, whatever it learns.
-func pinned(c *Cluster, n *Node, opts ...client.Option) *client.Client {
-	c.t.Helper()
+func pinned(c *cluster.Cluster, n *cluster.Node, opts ...client.Option) *client.Client {
+	c.TB().Helper()
 	dial := grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
 		if addr != n.Addr() {
 			return nil, fmt.Errorf("this client may reach %s only", n.Name)
@@ -62,8 +75,8 @@ func pinned(c *Cluster, n *Node, opts ...client.Option) *client.Client {
 }
 
 // clients opens n clients of all nodes.
-func clients(c *Cluster, n int) []*client.Client {
-	c.t.Helper()
+func clients(c *cluster.Cluster, n int) []*client.Client {
+	c.TB().Helper()
 	var cs []*client.Client
 	for range n {
 		cs = append(cs, c.Client())
@@ -96,7 +109,7 @@ func watch(t *testing.T, cl *client.Client, glob string, opts ...client.WatchOpt
 				w.fail(err)
 				return
 			}
-			w.add(check.Item{Event: EventOf(e), More: e.More})
+			w.add(check.Item{Event: cluster.EventOf(e), More: e.More})
 		}
 	}()
 	t.Cleanup(func() { w.stop() })
@@ -147,7 +160,7 @@ func (w *watcher) failure() error {
 func (w *watcher) await(t *testing.T, log []check.Event, from, to int64) {
 	t.Helper()
 	want := len(check.Filter(log, w.glob, from, to))
-	Eventually(t, readLimit, "the watcher of "+w.glob+" has seen everything", func() (bool, string) {
+	cluster.Eventually(t, cluster.ReadLimit, "the watcher of "+w.glob+" has seen everything", func() (bool, string) {
 		n, rev := w.seen()
 		return n >= want || w.failure() != nil, fmt.Sprintf("%d of %d changes, up to rev %d", n, want, rev)
 	})

@@ -1,4 +1,4 @@
-package cluster
+package cluster_test
 
 import (
 	"context"
@@ -13,7 +13,8 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/doozer-store/doozer/client"
-	"github.com/doozer-store/doozer/test/cluster/check"
+	"github.com/doozer-store/doozer/drill/check"
+	"github.com/doozer-store/doozer/drill/cluster"
 )
 
 // Numbers of the fields of DoResponse and Response that tell of a write done,
@@ -109,9 +110,9 @@ func (c *cutter) lose(frame []byte) bool {
 // set, while replies of writes that were done get lost.
 func TestExactlyOnce(t *testing.T) {
 	const callers = 8
-	increments, cuts := int64(Scale(100, 1000)), int64(Scale(50, 1000))
+	increments, cuts := int64(cluster.Scale(100, 1000)), int64(cluster.Scale(50, 1000))
 	cut := &cutter{every: max(1, callers*increments/cuts), limit: cuts}
-	c := Start(t, Options{History: history, LoseReply: cut.lose})
+	c := start(t, cluster.Options{History: history, LoseReply: cut.lose})
 	h := check.NewHistory()
 	var all sync.WaitGroup
 	start := time.Now()
@@ -121,12 +122,12 @@ func TestExactlyOnce(t *testing.T) {
 	all.Wait()
 	took := time.Since(start)
 	cl := c.Client()
-	log := Below("/n", c.Log(cl))
+	log := cluster.Below("/n", c.Log(cl))
 	sum, err := check.Counters("/n/", log)
 	if err != nil {
 		t.Error(err)
 	}
-	f, err := cl.Get(within(t, recoverLimit), "/n/shared")
+	f, err := cl.Get(within(t, cluster.RecoverLimit), "/n/shared")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,14 +144,14 @@ func TestExactlyOnce(t *testing.T) {
 	if done < cuts {
 		t.Errorf("only %d of %d replies were lost", done, cuts)
 	}
-	c.WaitEqual(startLimit)
+	c.WaitEqual(cluster.StartLimit)
 }
 
 // incrementShared increments /n/shared n times, trying again after each
 // mismatch. There is a majority all the time, so no outcome may be unknown.
 func incrementShared(t *testing.T, h *check.History, id int, cl *client.Client, n int64) {
 	for done, try := int64(0), 0; done < n; try++ {
-		read := Call(h, cl, recoverLimit, check.Op{Client: id, Kind: check.Read, Path: "/n/shared"})
+		read := cluster.Call(h, cl, cluster.RecoverLimit, check.Op{Client: id, Kind: check.Read, Path: "/n/shared"})
 		if read.Outcome != check.OK {
 			t.Errorf("%v", read)
 			return
@@ -160,7 +161,7 @@ func incrementShared(t *testing.T, h *check.History, id int, cl *client.Client, 
 			t.Error(err)
 			return
 		}
-		op := Call(h, cl, recoverLimit, check.Op{
+		op := cluster.Call(h, cl, cluster.RecoverLimit, check.Op{
 			Client: id, Kind: check.CAS, Path: "/n/shared", If: read.Rev,
 			Value: check.CounterValue(count+1, fmt.Sprintf("%d.%d", id, try)),
 		})
@@ -179,7 +180,7 @@ func incrementShared(t *testing.T, h *check.History, id int, cl *client.Client, 
 // while the reply of a write that was done is lost for good.
 func TestLostReplyWithoutRetry(t *testing.T) {
 	lose := atomic.Bool{}
-	c := Start(t, Options{LoseReply: func(frame []byte) bool { return lose.Load() && tellsOfSet(frame) }})
+	c := start(t, cluster.Options{LoseReply: func(frame []byte) bool { return lose.Load() && tellsOfSet(frame) }})
 	cl := c.Client()
 	mustSet(t, cl, "/x", "before")
 	lose.Store(true)

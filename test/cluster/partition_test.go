@@ -1,4 +1,4 @@
-package cluster
+package cluster_test
 
 import (
 	"context"
@@ -12,7 +12,8 @@ import (
 	"time"
 
 	"github.com/doozer-store/doozer/client"
-	"github.com/doozer-store/doozer/test/cluster/check"
+	"github.com/doozer-store/doozer/drill/check"
+	"github.com/doozer-store/doozer/drill/cluster"
 )
 
 // registers is concurrent callers that read, write and compare-and-set a few
@@ -51,7 +52,7 @@ func (g *registers) caller(ctx context.Context, id int, cl *client.Client, r *ra
 		default:
 			op.Kind, op.If = check.CAS, known[op.Path]
 		}
-		op = Call(g.history, cl, time.Second, op)
+		op = cluster.Call(g.history, cl, time.Second, op)
 		if op.Outcome == check.OK || op.Outcome == check.Mismatch {
 			known[op.Path] = op.Rev
 			g.ok[id].Add(1)
@@ -76,7 +77,7 @@ func (g *registers) progress(t *testing.T, when string, callers ...int) {
 	for _, i := range callers {
 		target[i] = g.ok[i].Load() + more
 	}
-	Eventually(t, recoverLimit, fmt.Sprintf("callers %v make progress %s", callers, when), func() (bool, string) {
+	cluster.Eventually(t, cluster.RecoverLimit, fmt.Sprintf("callers %v make progress %s", callers, when), func() (bool, string) {
 		state, all := "", true
 		for _, i := range callers {
 			n := g.ok[i].Load()
@@ -89,7 +90,7 @@ func (g *registers) progress(t *testing.T, when string, callers ...int) {
 
 // settled demands progress for several election timeouts, and that the terms
 // have stopped rising by then: a cluster that elects for ever may look alive.
-func (g *registers) settled(t *testing.T, c *Cluster, when string, callers ...int) {
+func (g *registers) settled(t *testing.T, c *cluster.Cluster, when string, callers ...int) {
 	t.Helper()
 	const hold = 2 * time.Second
 	for until := time.Now().Add(hold); time.Now().Before(until); {
@@ -120,7 +121,7 @@ func (g *registers) verdict(t *testing.T) {
 	ops := g.stop()
 	start := time.Now()
 	err := check.Linearizable(ops, time.Minute)
-	ok, unknown, failed := Tally(ops)
+	ok, unknown, failed := cluster.Tally(ops)
 	t.Logf("%d operations; writes: %d done, %d of unknown outcome, %d failed; checked in %v",
 		len(ops), ok, unknown, failed, time.Since(start).Round(time.Millisecond))
 	if err != nil {
@@ -130,7 +131,7 @@ func (g *registers) verdict(t *testing.T) {
 
 // partition callers: one pinned to each node, in order of Nodes, and then free
 // ones.
-func partitionCallers(c *Cluster, free int) []*client.Client {
+func partitionCallers(c *cluster.Cluster, free int) []*client.Client {
 	var cs []*client.Client
 	for _, n := range c.Nodes() {
 		cs = append(cs, pinned(c, n))
@@ -138,7 +139,7 @@ func partitionCallers(c *Cluster, free int) []*client.Client {
 	return append(cs, clients(c, free)...)
 }
 
-func indexOf(c *Cluster, n *Node) int {
+func indexOf(c *cluster.Cluster, n *cluster.Node) int {
 	for i, m := range c.Nodes() {
 		if m == n {
 			return i
@@ -151,24 +152,24 @@ func indexOf(c *Cluster, n *Node) int {
 // majority connected. The majority's side must go on, and nobody may read
 // what is stale, least of all from the leader that was.
 func TestPartition(t *testing.T) {
-	r := Rand(t)
-	c := Start(t, Options{Proxy: true})
+	r := cluster.Rand(t)
+	c := start(t, cluster.Options{Proxy: true})
 	g := startRegisters(r, partitionCallers(c, 3))
 	all := []int{0, 1, 2, 3, 4, 5}
 	g.recovered(t, "at first", all...)
 	for _, way := range []struct {
 		name string
-		cut  func(leader *Node, others []*Node)
+		cut  func(leader *cluster.Node, others []*cluster.Node)
 		// cutOff tells that the leader's side must lose the majority.
 		cutOff bool
 	}{
-		{"leader cut off", func(l *Node, o []*Node) { c.Cut(l, o...) }, true},
-		{"leader can't be heard", func(l *Node, o []*Node) { c.CutOneWay(l, o[0]); c.CutOneWay(l, o[1]) }, false},
-		{"leader can't hear", func(l *Node, o []*Node) { c.CutOneWay(o[0], l); c.CutOneWay(o[1], l) }, false},
-		{"leader and one follower apart", func(l *Node, o []*Node) { c.Cut(l, o[0]) }, false},
-		{"one follower can't hear the leader", func(l *Node, o []*Node) { c.CutOneWay(l, o[0]) }, false},
-		{"one follower can't be heard by the leader", func(l *Node, o []*Node) { c.CutOneWay(o[0], l) }, false},
-		{"followers apart", func(l *Node, o []*Node) { c.Cut(o[0], o[1]) }, false},
+		{"leader cut off", func(l *cluster.Node, o []*cluster.Node) { c.Cut(l, o...) }, true},
+		{"leader can't be heard", func(l *cluster.Node, o []*cluster.Node) { c.CutOneWay(l, o[0]); c.CutOneWay(l, o[1]) }, false},
+		{"leader can't hear", func(l *cluster.Node, o []*cluster.Node) { c.CutOneWay(o[0], l); c.CutOneWay(o[1], l) }, false},
+		{"leader and one follower apart", func(l *cluster.Node, o []*cluster.Node) { c.Cut(l, o[0]) }, false},
+		{"one follower can't hear the leader", func(l *cluster.Node, o []*cluster.Node) { c.CutOneWay(l, o[0]) }, false},
+		{"one follower can't be heard by the leader", func(l *cluster.Node, o []*cluster.Node) { c.CutOneWay(o[0], l) }, false},
+		{"followers apart", func(l *cluster.Node, o []*cluster.Node) { c.Cut(o[0], o[1]) }, false},
 	} {
 		leader := c.Leader()
 		way.cut(leader, c.Others(leader))
@@ -184,16 +185,16 @@ func TestPartition(t *testing.T) {
 		g.recovered(t, way.name+", healed", all...)
 	}
 	g.verdict(t)
-	c.WaitEqual(startLimit)
+	c.WaitEqual(cluster.StartLimit)
 }
 
 // TestSlowLinks gives every link another delay: the cluster must work, and stay
 // with one leader.
 func TestSlowLinks(t *testing.T) {
-	r := Rand(t)
-	c := Start(t, Options{Proxy: true})
+	r := cluster.Rand(t)
+	c := start(t, cluster.Options{Proxy: true})
 	g := startRegisters(r, partitionCallers(c, 1))
-	for _, l := range c.links {
+	for _, l := range c.Links() {
 		l.Delay(2, time.Duration(r.Intn(20))*time.Millisecond)
 	}
 	g.recovered(t, "with slow links", 0, 1, 2, 3)
@@ -208,10 +209,10 @@ func TestSlowLinks(t *testing.T) {
 // TestElections reads and writes through leaders that are paused past an
 // election, and killed: whoever reads gets what was written last.
 func TestElections(t *testing.T) {
-	r := Rand(t)
-	c := Start(t, Options{})
+	r := cluster.Rand(t)
+	c := start(t, cluster.Options{})
 	g := startRegisters(r, partitionCallers(c, 3))
-	for range Scale(2, 10) {
+	for range cluster.Scale(2, 10) {
 		leader := c.Leader()
 		leader.Pause()
 		g.recovered(t, "leader paused", 3, 4, 5)
@@ -231,15 +232,15 @@ func TestElections(t *testing.T) {
 // of the majority.
 func TestResumedAndNeeded(t *testing.T) {
 	for what, checkpoint := range map[string]int64{"log": 0, "snapshots": 16 << 10} {
-		t.Run(what, func(t *testing.T) { resumedAndNeeded(t, Options{CheckpointBytes: checkpoint}) })
+		t.Run(what, func(t *testing.T) { resumedAndNeeded(t, cluster.Options{CheckpointBytes: checkpoint}) })
 	}
 }
 
-func resumedAndNeeded(t *testing.T, o Options) {
-	r := Rand(t)
-	c := Start(t, o)
+func resumedAndNeeded(t *testing.T, o cluster.Options) {
+	r := cluster.Rand(t)
+	c := start(t, o)
 	g := startRegisters(r, clients(c, 3))
-	for range Scale(2, 30) {
+	for range cluster.Scale(2, 30) {
 		old := c.Leader()
 		old.Pause()
 		g.progress(t, "leader paused", 0, 1, 2)

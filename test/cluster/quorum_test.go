@@ -1,4 +1,4 @@
-package cluster
+package cluster_test
 
 import (
 	"errors"
@@ -8,15 +8,16 @@ import (
 	"time"
 
 	"github.com/doozer-store/doozer/client"
+	"github.com/doozer-store/doozer/drill/cluster"
 )
 
 func TestNoMajority(t *testing.T) {
 	for _, way := range []struct {
 		name         string
-		stop, revive func(n *Node)
+		stop, revive func(n *cluster.Node)
 	}{
-		{"paused", (*Node).Pause, (*Node).Resume},
-		{"killed", (*Node).Kill, (*Node).Start},
+		{"paused", (*cluster.Node).Pause, (*cluster.Node).Resume},
+		{"killed", (*cluster.Node).Kill, (*cluster.Node).Start},
 	} {
 		for _, leaderStays := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, leader stays %v", way.name, leaderStays), func(t *testing.T) {
@@ -26,8 +27,8 @@ func TestNoMajority(t *testing.T) {
 	}
 }
 
-func noMajority(t *testing.T, leaderStays bool, stop, revive func(n *Node)) {
-	c := Start(t, Options{})
+func noMajority(t *testing.T, leaderStays bool, stop, revive func(n *cluster.Node)) {
+	c := start(t, cluster.Options{})
 	third := c.Leader()
 	if !leaderStays {
 		third = c.Others(third)[0]
@@ -44,7 +45,7 @@ func noMajority(t *testing.T, leaderStays bool, stop, revive func(n *Node)) {
 		mustGet(t, cl, "/x", "before", client.Local())
 		t.Logf("%s: local get after %v", what, time.Since(start).Round(time.Millisecond))
 	}
-	Eventually(t, recoverLimit, "the third tells its age", func() (bool, string) {
+	cluster.Eventually(t, cluster.RecoverLimit, "the third tells its age", func() (bool, string) {
 		self, err := one.Self(within(t, 2*time.Second))
 		return err == nil && self.Age > time.Second, fmt.Sprintf("age %v, %v", self.Age, err)
 	})
@@ -61,7 +62,7 @@ func noMajority(t *testing.T, leaderStays bool, stop, revive func(n *Node)) {
 	for _, n := range c.Nodes() {
 		n.WaitReady()
 	}
-	c.WaitEqual(startLimit)
+	c.WaitEqual(cluster.StartLimit)
 }
 
 // refusals says that reads and writes fail by their deadline and tell why.

@@ -1,4 +1,4 @@
-package cluster
+package cluster_test
 
 import (
 	"io/fs"
@@ -10,9 +10,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/doozer-store/doozer/client"
+	"github.com/doozer-store/doozer/drill/cluster"
 )
 
 const refusedStatus = 2
@@ -29,25 +29,14 @@ func with(args []string, changes ...string) []string {
 
 // expectRefusal runs doozerd with args, and says that it ends at once with
 // status 2 and one line that has all of words in it.
-func expectRefusal(t *testing.T, c *Cluster, args []string, words ...string) {
+func expectRefusal(t *testing.T, c *cluster.Cluster, args []string, words ...string) {
 	t.Helper()
 	logPath := filepath.Join(t.TempDir(), "refused.log")
-	p, err := startProcess(c.bin, args, logPath)
+	status, out, err := c.RunOnce(args, logPath)
 	if err != nil {
 		t.Fatal(err)
 	}
-	select {
-	case <-p.done:
-	case <-time.After(startLimit):
-		p.signal(9)
-		<-p.done
-	}
-	b, err := os.ReadFile(logPath)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, out, _ := strings.Cut(string(b), "\n")
-	checkRefusal(t, p.exitStatus(), out, words...)
+	checkRefusal(t, status, out, words...)
 }
 
 // checkRefusal judges a process that has ended. What it logged before it knew
@@ -70,32 +59,32 @@ func checkRefusal(t *testing.T, status int, out string, words ...string) {
 }
 
 func TestRefusals(t *testing.T) {
-	c := Start(t, Options{})
+	c := start(t, cluster.Options{})
 	a, b := c.Node("a"), c.Node("b")
-	load := StartLoad(LoadOptions{Writers: 4, Clients: clients(c, 1), Prefix: "/load"})
-	load.await(t, 300)
-	other := Start(t, Options{NoStart: true}) // free addresses, other peers
+	load := cluster.StartLoad(cluster.LoadOptions{Writers: 4, Clients: clients(c, 1), Prefix: "/load"})
+	load.Await(t, 300)
+	other := start(t, cluster.Options{NoStart: true}) // free addresses, other peers
 	free := other.Node("a")
-	at := func(n *Node) []string {
-		return []string{"--listen", n.addr, "--peer-listen", n.peerAddr, "--web", n.webAddr}
+	at := func(n *cluster.Node) []string {
+		return []string{"--listen", n.Listen(), "--peer-listen", n.PeerListen(), "--web", n.WebAddr()}
 	}
-	quoted := func(n *Node) string { return regexp.QuoteMeta(n.dataDir) }
+	quoted := func(n *cluster.Node) string { return regexp.QuoteMeta(n.DataDir()) }
 
 	t.Run("data directory in use", func(t *testing.T) {
-		expectRefusal(t, c, with(a.args(), at(free)...), quoted(a), "use")
+		expectRefusal(t, c, with(a.Args(), at(free)...), quoted(a), "use")
 	})
 	b.Term()
 	t.Run("data of another node", func(t *testing.T) {
-		args := with(a.args(), append(at(free), "--data-dir", b.dataDir)...)
+		args := with(a.Args(), append(at(free), "--data-dir", b.DataDir())...)
 		expectRefusal(t, c, args, quoted(b), "another node|node .?b")
 	})
 	t.Run("data of another cluster", func(t *testing.T) {
-		members := strings.NewReplacer("a=", "x=", "c=", "y=").Replace(c.memberList(b))
-		expectRefusal(t, c, with(b.args(), "--cluster", members), quoted(b), "cluster")
+		members := strings.NewReplacer("a=", "x=", "c=", "y=").Replace(c.MemberList(b))
+		expectRefusal(t, c, with(b.Args(), "--cluster", members), quoted(b), "cluster")
 	})
 	t.Run("own name missing", func(t *testing.T) {
-		members := strings.Replace(c.memberList(b), "b=", "z=", 1)
-		expectRefusal(t, c, with(b.args(), "--cluster", members), "cluster", `\bb\b`)
+		members := strings.Replace(c.MemberList(b), "b=", "z=", 1)
+		expectRefusal(t, c, with(b.Args(), "--cluster", members), "cluster", `\bb\b`)
 	})
 	for _, flag := range []string{"--listen", "--peer-listen", "--web"} {
 		t.Run("port in use: "+flag, func(t *testing.T) {
@@ -105,46 +94,46 @@ func TestRefusals(t *testing.T) {
 			}
 			defer ln.Close()
 			addr := ln.Addr().String()
-			args := with(b.args(), flag, addr)
+			args := with(b.Args(), flag, addr)
 			if flag == "--peer-listen" {
-				args = with(args, "--cluster", strings.Replace(c.memberList(b), "b="+b.peerAddr, "b="+addr, 1))
+				args = with(args, "--cluster", strings.Replace(c.MemberList(b), "b="+b.PeerListen(), "b="+addr, 1))
 			}
 			expectRefusal(t, c, args, regexp.QuoteMeta(addr), "in use")
 		})
 	}
-	t.Run("unknown flag", func(t *testing.T) { expectRefusal(t, c, b.args("--no-such-flag"), "no-such-flag") })
+	t.Run("unknown flag", func(t *testing.T) { expectRefusal(t, c, b.Args("--no-such-flag"), "no-such-flag") })
 	b.Restart()
-	load.await(t, 100)
+	load.Await(t, 100)
 	c.Verify(c.Client(), "/load", load.Stop())
 }
 
 func TestWipedNode(t *testing.T) {
-	c := Start(t, Options{})
+	c := start(t, cluster.Options{})
 	cl := c.Client()
-	load := StartLoad(LoadOptions{Writers: 4, Clients: []*client.Client{cl}, Prefix: "/load"})
-	load.await(t, 200)
+	load := cluster.StartLoad(cluster.LoadOptions{Writers: 4, Clients: []*client.Client{cl}, Prefix: "/load"})
+	load.Await(t, 200)
 	wiped := c.Others(c.Leader())[0]
 	wiped.Kill()
 	wiped.Wipe()
 	for range 2 {
 		wiped.Start()
 		checkRefusal(t, wiped.ExitStatus(), wiped.Output(), wiped.Name)
-		load.await(t, 200)
+		load.Await(t, 200)
 	}
 	ops := load.Stop()
 	c.Verify(cl, "/load", ops)
-	if _, unknown, failed := Tally(ops); unknown+failed > 0 {
+	if _, unknown, failed := cluster.Tally(ops); unknown+failed > 0 {
 		t.Errorf("the others did not go on undisturbed: %d writes of unknown outcome, %d failed", unknown, failed)
 	}
 }
 
 func TestDamagedLog(t *testing.T) {
-	c := Start(t, Options{})
-	load := StartLoad(LoadOptions{Writers: 8, Clients: clients(c, 2), Prefix: "/load", ValueSize: 500})
-	load.await(t, 1000)
+	c := start(t, cluster.Options{})
+	load := cluster.StartLoad(cluster.LoadOptions{Writers: 8, Clients: clients(c, 2), Prefix: "/load", ValueSize: 500})
+	load.Await(t, 1000)
 	n := c.Others(c.Leader())[0]
 	n.Kill()
-	path := largestFile(t, n.dataDir, regexp.MustCompile(`(?i)(wal|log|seg)`))
+	path := largestFile(t, n.DataDir(), regexp.MustCompile(`(?i)(wal|log|seg)`))
 	b, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -172,12 +161,12 @@ func TestDamagedLog(t *testing.T) {
 // then the node must find that out, and may not go on.
 func TestTornLog(t *testing.T) {
 	const sector = 512
-	c := Start(t, Options{})
-	load := StartLoad(LoadOptions{Writers: 8, Clients: clients(c, 2), Prefix: "/load", ValueSize: 500})
-	load.await(t, 1000)
+	c := start(t, cluster.Options{})
+	load := cluster.StartLoad(cluster.LoadOptions{Writers: 8, Clients: clients(c, 2), Prefix: "/load", ValueSize: 500})
+	load.Await(t, 1000)
 	n := c.Others(c.Leader())[0]
 	n.Kill()
-	path := largestFile(t, n.dataDir, regexp.MustCompile(`(?i)(wal|log|seg)`))
+	path := largestFile(t, n.DataDir(), regexp.MustCompile(`(?i)(wal|log|seg)`))
 	b, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -189,12 +178,12 @@ func TestTornLog(t *testing.T) {
 	}
 	n.Start()
 	ready := false
-	Eventually(t, startLimit, "the node serves, or refuses to", func() (bool, string) {
-		code, body := n.web("/readyz")
+	cluster.Eventually(t, cluster.StartLimit, "the node serves, or refuses to", func() (bool, string) {
+		code, body := n.Web("/readyz")
 		ready = code == http.StatusOK
 		return ready || !n.Running(), body
 	})
-	load.await(t, 100)
+	load.Await(t, 100)
 	if ready && n.Running() {
 		t.Log("the node cut its tail and goes on")
 	} else {

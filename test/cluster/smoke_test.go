@@ -1,4 +1,4 @@
-package cluster
+package cluster_test
 
 import (
 	"errors"
@@ -6,20 +6,21 @@ import (
 	"testing"
 
 	"github.com/doozer-store/doozer/client"
+	"github.com/doozer-store/doozer/drill/cluster"
 )
 
 // use does a little of everything through cl, below prefix.
 func use(t *testing.T, cl *client.Client, prefix string) {
 	t.Helper()
 	w := watch(t, cl, prefix+"/**")
-	Eventually(t, recoverLimit, "the watch has started", func() (bool, string) {
+	cluster.Eventually(t, cluster.RecoverLimit, "the watch has started", func() (bool, string) {
 		_, rev := w.seen()
 		return rev > 0, fmt.Sprint(w.failure())
 	})
 	rev := mustSet(t, cl, prefix+"/a", "one", client.IfMissing())
 	mustGet(t, cl, prefix+"/a", "one")
 	var mismatch *client.RevMismatchError
-	if _, err := cl.Set(within(t, recoverLimit), prefix+"/a", nil, client.IfMissing()); !errors.As(err, &mismatch) || mismatch.Rev != rev {
+	if _, err := cl.Set(within(t, cluster.RecoverLimit), prefix+"/a", nil, client.IfMissing()); !errors.As(err, &mismatch) || mismatch.Rev != rev {
 		t.Errorf("set if missing of a file at rev %d: %v", rev, err)
 	}
 	next := mustSet(t, cl, prefix+"/a", "two", client.IfRev(rev))
@@ -31,23 +32,23 @@ func use(t *testing.T, cl *client.Client, prefix string) {
 		If: []client.Cond{client.Unchanged(prefix+"/a", next), client.Missing(prefix + "/d/b")},
 		Do: []client.Op{client.SetOp(prefix+"/d/b", []byte("b")), client.SetOp(prefix+"/d/c", nil), client.DelOp(prefix + "/a")},
 	}
-	if _, err := cl.Txn(within(t, recoverLimit), txn); err != nil {
+	if _, err := cl.Txn(within(t, cluster.RecoverLimit), txn); err != nil {
 		t.Fatalf("txn: %v", err)
 	}
-	if _, err := cl.Txn(within(t, recoverLimit), txn); !errors.Is(err, client.ErrRevMismatch) {
+	if _, err := cl.Txn(within(t, cluster.RecoverLimit), txn); !errors.Is(err, client.ErrRevMismatch) {
 		t.Errorf("the same txn again: %v", err)
 	}
-	if _, err := cl.Get(within(t, recoverLimit), prefix+"/a"); !errors.Is(err, client.ErrNotExist) {
+	if _, err := cl.Get(within(t, cluster.RecoverLimit), prefix+"/a"); !errors.Is(err, client.ErrNotExist) {
 		t.Errorf("get of a deleted file: %v", err)
 	}
-	if _, err := cl.Set(within(t, recoverLimit), prefix+"/d", nil); !errors.Is(err, client.ErrIsDir) {
+	if _, err := cl.Set(within(t, cluster.RecoverLimit), prefix+"/d", nil); !errors.Is(err, client.ErrIsDir) {
 		t.Errorf("set of a directory: %v", err)
 	}
-	list, err := cl.List(within(t, recoverLimit), prefix+"/d")
+	list, err := cl.List(within(t, cluster.RecoverLimit), prefix+"/d")
 	if err != nil || len(list) != 2 || list[0].Path != prefix+"/d/b" || list[1].Path != prefix+"/d/c" {
 		t.Errorf("list: %v, %v", list, err)
 	}
-	Eventually(t, recoverLimit, "the watch has seen five changes", func() (bool, string) {
+	cluster.Eventually(t, cluster.RecoverLimit, "the watch has seen five changes", func() (bool, string) {
 		n, rev := w.seen()
 		return n >= 5, fmt.Sprintf("%d, up to rev %d, %v", n, rev, w.failure())
 	})
@@ -57,16 +58,16 @@ func use(t *testing.T, cl *client.Client, prefix string) {
 func TestSmoke(t *testing.T) {
 	for _, nodes := range []int{1, 3, 5} {
 		t.Run(fmt.Sprint(nodes), func(t *testing.T) {
-			c := Start(t, Options{Nodes: nodes})
+			c := start(t, cluster.Options{Nodes: nodes})
 			for _, n := range c.Nodes() {
 				use(t, pinned(c, n), "/by/"+n.Name)
 			}
 			cl := c.Client()
-			load := StartLoad(LoadOptions{Writers: 4, Clients: []*client.Client{cl}, Prefix: "/load"})
-			load.await(t, 100)
+			load := cluster.StartLoad(cluster.LoadOptions{Writers: 4, Clients: []*client.Client{cl}, Prefix: "/load"})
+			load.Await(t, 100)
 			for range (nodes - 1) / 2 {
 				c.Leader().Kill()
-				load.await(t, 100)
+				load.Await(t, 100)
 			}
 			ops := load.Stop()
 			c.Verify(cl, "/load", ops)

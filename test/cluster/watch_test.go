@@ -1,4 +1,4 @@
-package cluster
+package cluster_test
 
 import (
 	"context"
@@ -11,7 +11,8 @@ import (
 	"time"
 
 	"github.com/doozer-store/doozer/client"
-	"github.com/doozer-store/doozer/test/cluster/check"
+	"github.com/doozer-store/doozer/drill/check"
+	"github.com/doozer-store/doozer/drill/cluster"
 )
 
 // storm is writers that set and delete files /s/<0..99>/<0..9>, alone and in
@@ -36,7 +37,7 @@ func startStorm(r *rand.Rand, cs []*client.Client, writers int, changes int64) *
 func (s *storm) write(id int, cl *client.Client, r *rand.Rand) {
 	path := func() string { return fmt.Sprintf("/s/%d/%d", r.Intn(100), r.Intn(10)) }
 	for n := 0; s.left.Add(-1) >= 0; n++ {
-		ctx, cancel := context.WithTimeout(context.Background(), recoverLimit)
+		ctx, cancel := context.WithTimeout(context.Background(), cluster.RecoverLimit)
 		value := fmt.Appendf(nil, "%d.%d", id, n)
 		var err error
 		switch r.Intn(10) {
@@ -64,7 +65,7 @@ func (s *storm) write(id int, cl *client.Client, r *rand.Rand) {
 // await waits until so many calls are done.
 func (s *storm) await(t *testing.T, n int64) {
 	t.Helper()
-	Eventually(t, 10*time.Minute, fmt.Sprintf("%d writes", n), func() (bool, string) {
+	cluster.Eventually(t, 10*time.Minute, fmt.Sprintf("%d writes", n), func() (bool, string) {
 		if err := s.failed.Load(); err != nil {
 			t.Fatalf("a writer failed: %v", *err)
 		}
@@ -85,10 +86,10 @@ func stormGlobs() []string {
 }
 
 func TestWatchStorm(t *testing.T) {
-	r := Rand(t)
-	c := Start(t, Options{History: history})
+	r := cluster.Rand(t)
+	c := start(t, cluster.Options{History: history})
 	cs := clients(c, 10)
-	changes := int64(Scale(10_000, 100_000))
+	changes := int64(cluster.Scale(10_000, 100_000))
 	var ws []*watcher
 	for i, glob := range stormGlobs() {
 		ws = append(ws, watch(t, cs[i%len(cs)], glob, client.From(1)))
@@ -120,7 +121,7 @@ func snapshotVerdict(t *testing.T, w *watcher, log []check.Event) {
 	t.Helper()
 	to := log[len(log)-1].Rev
 	var at int64
-	Eventually(t, readLimit, "the snapshot is complete", func() (bool, string) {
+	cluster.Eventually(t, cluster.ReadLimit, "the snapshot is complete", func() (bool, string) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		for _, it := range w.items {
@@ -143,7 +144,7 @@ func resume(t *testing.T, r *rand.Rand, cs []*client.Client, log []check.Event) 
 	t.Helper()
 	end := log[len(log)-1].Rev
 	froms := []int64{1, 2, end - 100, end - 1, end}
-	for range Scale(20, 100) {
+	for range cluster.Scale(20, 100) {
 		froms = append(froms, 1+r.Int63n(end))
 	}
 	globs := stormGlobs()
@@ -164,8 +165,8 @@ func resume(t *testing.T, r *rand.Rand, cs []*client.Client, log []check.Event) 
 // TestWatchResync leaves a watcher unread until it has fallen out of a small
 // window: what it is given then must amount to the tree.
 func TestWatchResync(t *testing.T) {
-	r := Rand(t)
-	c := Start(t, Options{History: 100})
+	r := cluster.Rand(t)
+	c := start(t, cluster.Options{History: 100})
 	cl := c.Client()
 	const files = 50
 	path := func(i int) string { return fmt.Sprintf("/f/%d", i) }
@@ -179,11 +180,11 @@ func TestWatchResync(t *testing.T) {
 		if e.Del {
 			delete(tree, e.Path)
 		} else {
-			tree[e.Path] = EventOf(e)
+			tree[e.Path] = cluster.EventOf(e)
 		}
 	}
 	for range files {
-		e, err := w.Next(within(t, recoverLimit))
+		e, err := w.Next(within(t, cluster.RecoverLimit))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -195,7 +196,7 @@ func TestWatchResync(t *testing.T) {
 		if i%3 < 2 {
 			mustSet(t, cl, path(r.Intn(files)), fmt.Sprint(i, big))
 			changes++
-		} else if _, err := cl.Del(within(t, recoverLimit), path(r.Intn(files))); err == nil {
+		} else if _, err := cl.Del(within(t, cluster.RecoverLimit), path(r.Intn(files))); err == nil {
 			changes++
 		} else if !errors.Is(err, client.ErrNotExist) {
 			t.Fatal(err)
@@ -204,7 +205,7 @@ func TestWatchResync(t *testing.T) {
 	last := mustSet(t, cl, "/f/last", "last")
 	given := 0
 	for more := true; more || tree["/f/last"].Rev != last; given++ {
-		e, err := w.Next(within(t, recoverLimit))
+		e, err := w.Next(within(t, cluster.RecoverLimit))
 		if err != nil {
 			t.Fatalf("after %d events: %v", given, err)
 		}

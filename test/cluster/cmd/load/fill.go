@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/doozer-store/doozer/client"
-	"github.com/doozer-store/doozer/test/cluster"
+	"github.com/doozer-store/doozer/drill/cluster"
 )
 
 // fillCallers is how many write at once.

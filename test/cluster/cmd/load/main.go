@@ -23,7 +23,8 @@ import (
 	"time"
 
 	"github.com/doozer-store/doozer/client"
-	"github.com/doozer-store/doozer/test/cluster"
+	"github.com/doozer-store/doozer/drill/cluster"
+	"github.com/doozer-store/doozer/test/cluster/build"
 )
 
 // flags is the command line.
@@ -54,11 +55,15 @@ func main() {
 		os.Exit(64)
 	}
 	t := &tb{dir: f.dir}
-	t.Cleanup(cluster.CleanUp)
+	t.Cleanup(build.CleanUp)
 	defer t.finish()
 	var c *cluster.Cluster
 	if f.start {
-		c = cluster.Start(t, cluster.Options{Nodes: f.nodes, History: 100_000, Args: strings.Fields(f.nodeArgs)})
+		bin, err := build.Doozerd()
+		if err != nil {
+			t.Fatalf("%v", err)
+		}
+		c = cluster.Start(t, cluster.Options{Binary: bin, Nodes: f.nodes, History: 100_000, Args: strings.Fields(f.nodeArgs)})
 		f.uri = c.URI()
 	}
 	run(t, c, f)

@@ -14,11 +14,13 @@ import (
 	"time"
 
 	"github.com/doozer-store/doozer/client"
-	"github.com/doozer-store/doozer/test/cluster/proxy"
+	"github.com/doozer-store/doozer/drill/proxy"
 )
 
 // Options of a cluster. Zero values mean the defaults of doozerd.
 type Options struct {
+	// Binary is the doozerd that the nodes run.
+	Binary string
 	// Nodes is 1, 3 or 5; 0 means 3.
 	Nodes int
 	// History is --history.
@@ -65,12 +67,11 @@ func Start(t TB, o Options) *Cluster {
 	if o.Dir == "" {
 		o.Dir = t.TempDir()
 	}
-	bin, err := build()
-	if err != nil {
-		t.Fatalf("%v", err)
+	if o.Binary == "" {
+		t.Fatalf("no binary to run")
 	}
 	c := &Cluster{
-		t: t, opts: o, bin: bin,
+		t: t, opts: o, bin: o.Binary,
 		http:  &http.Client{Transport: &http.Transport{DisableKeepAlives: true}},
 		links: map[[2]string]*proxy.Link{},
 	}
@@ -147,9 +148,9 @@ func (c *Cluster) layOut() error {
 	return nil
 }
 
-// memberList is --cluster as one node is told it: the others' addresses are
+// MemberList is --cluster as one node is told it: the others' addresses are
 // its own links to them.
-func (c *Cluster) memberList(n *Node) string {
+func (c *Cluster) MemberList(n *Node) string {
 	var parts []string
 	for _, m := range c.nodes {
 		addr := m.peerAddr
@@ -160,6 +161,9 @@ func (c *Cluster) memberList(n *Node) string {
 	}
 	return strings.Join(parts, ",")
 }
+
+// TB is what the cluster was started with.
+func (c *Cluster) TB() TB { return c.t }
 
 // Nodes are all nodes, running or not.
 func (c *Cluster) Nodes() []*Node { return c.nodes }
@@ -250,8 +254,8 @@ func (c *Cluster) Status() map[string]client.NodeStatus {
 	return byName
 }
 
-// statusLine tells the state of all nodes in one line.
-func (c *Cluster) statusLine(all map[string]client.NodeStatus) string {
+// StatusLine tells the state of all nodes in one line.
+func (c *Cluster) StatusLine(all map[string]client.NodeStatus) string {
 	var parts []string
 	for _, n := range c.nodes {
 		s, ok := all[n.Name]
@@ -275,7 +279,7 @@ func (c *Cluster) Leader() *Node {
 	Eventually(c.t, leaderLimit, "a majority has a leader", func() (bool, string) {
 		all := c.Status()
 		leader = c.leaderIn(all)
-		return leader != nil, c.statusLine(all)
+		return leader != nil, c.StatusLine(all)
 	})
 	return leader
 }
@@ -318,16 +322,30 @@ func (c *Cluster) WaitEqual(timeout time.Duration, nodes ...*Node) {
 		for _, n := range nodes {
 			a, b := all[nodes[0].Name], all[n.Name]
 			if a.Reachable && b.Reachable && a.Rev == b.Rev && a.Hash != b.Hash {
-				c.t.Fatalf("nodes differ at one rev: %s", c.statusLine(all))
+				c.t.Fatalf("nodes differ at one rev: %s", c.StatusLine(all))
 			}
 			equal = equal && a.Reachable && b.Reachable && a.Rev == b.Rev
 		}
-		return equal, c.statusLine(all)
+		return equal, c.StatusLine(all)
 	})
 }
 
-// link is the wire that from dials to.
-func (c *Cluster) link(from, to *Node) *proxy.Link {
+// Links are the wires between all nodes, one for each that dials and each that
+// is dialled.
+func (c *Cluster) Links() []*proxy.Link {
+	var all []*proxy.Link
+	for _, from := range c.nodes {
+		for _, to := range c.nodes {
+			if l := c.links[[2]string{from.Name, to.Name}]; l != nil {
+				all = append(all, l)
+			}
+		}
+	}
+	return all
+}
+
+// Link is the wire that from dials to.
+func (c *Cluster) Link(from, to *Node) *proxy.Link {
 	c.t.Helper()
 	l := c.links[[2]string{from.Name, to.Name}]
 	if l == nil {
@@ -339,8 +357,8 @@ func (c *Cluster) link(from, to *Node) *proxy.Link {
 // CutOneWay loses what from sends to to, on the connections of both.
 func (c *Cluster) CutOneWay(from, to *Node) {
 	c.t.Helper()
-	c.link(from, to).Cut(proxy.Forward)
-	c.link(to, from).Cut(proxy.Back)
+	c.Link(from, to).Cut(proxy.Forward)
+	c.Link(to, from).Cut(proxy.Back)
 }
 
 // Cut separates n from the others, both ways.
@@ -369,7 +387,7 @@ func (c *Cluster) keep(dir string) {
 		files[n.Name+".log"] = n.Tail(math.MaxInt)
 		if n.Running() {
 			n.Resume()
-			_, files[n.Name+".goroutines"] = n.web("/debug/pprof/goroutine?debug=2")
+			_, files[n.Name+".goroutines"] = n.Web("/debug/pprof/goroutine?debug=2")
 			files[n.Name+".metrics"] = n.Metrics()
 		}
 	}

@@ -12,13 +12,13 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/doozer-store/doozer/test/cluster/proxy"
+	"github.com/doozer-store/doozer/drill/proxy"
 )
 
 const (
-	// startLimit and stopLimit are how long a node may take to serve, and to
+	// StartLimit and stopLimit are how long a node may take to serve, and to
 	// end after SIGTERM; the race detector is slow.
-	startLimit = 60 * time.Second
+	StartLimit = 60 * time.Second
 	stopLimit  = 30 * time.Second
 )
 
@@ -48,6 +48,12 @@ func (n *Node) Addr() string {
 	return n.addr
 }
 
+// Listen is where the node itself listens for clients.
+func (n *Node) Listen() string { return n.addr }
+
+// PeerListen is where the node itself listens for peers.
+func (n *Node) PeerListen() string { return n.peerAddr }
+
 // WebAddr is the node's web listener.
 func (n *Node) WebAddr() string { return n.webAddr }
 
@@ -58,8 +64,8 @@ func (n *Node) DataDir() string { return n.dataDir }
 // and Options.ClientProxy.
 func (n *Node) Front() *proxy.Link { return n.front }
 
-// args are the node's command line: its flags, and then extra.
-func (n *Node) args(extra ...string) []string {
+// Args are the node's command line: its flags, and then extra.
+func (n *Node) Args(extra ...string) []string {
 	o := n.c.opts
 	args := []string{
 		"--name", n.Name,
@@ -67,7 +73,7 @@ func (n *Node) args(extra ...string) []string {
 		"--listen", n.addr,
 		"--peer-listen", n.peerAddr,
 		"--web", n.webAddr,
-		"--cluster", n.c.memberList(n),
+		"--cluster", n.c.MemberList(n),
 	}
 	if n.front != nil {
 		args = append(args, "--advertise", n.front.Addr())
@@ -90,7 +96,7 @@ func (n *Node) Start() {
 		n.c.t.Fatalf("node %s runs already", n.Name)
 	}
 	n.checkEnd()
-	p, err := startProcess(n.c.bin, n.args(), n.logPath)
+	p, err := startProcess(n.c.bin, n.Args(), n.logPath)
 	if err != nil {
 		n.c.t.Fatalf("start node %s: %v", n.Name, err)
 	}
@@ -120,17 +126,17 @@ func (n *Node) Restart() {
 // WaitReady waits until the node says that it serves with a majority.
 func (n *Node) WaitReady() {
 	n.c.t.Helper()
-	Eventually(n.c.t, startLimit, "node "+n.Name+" is ready", func() (bool, string) {
+	Eventually(n.c.t, StartLimit, "node "+n.Name+" is ready", func() (bool, string) {
 		if !n.Running() {
 			n.c.t.Fatalf("node %s ended with status %d:\n%s", n.Name, n.ExitStatus(), n.Tail(20))
 		}
-		code, body := n.web("/readyz")
+		code, body := n.Web("/readyz")
 		return code == http.StatusOK, fmt.Sprintf("readyz: %d %s", code, body)
 	})
 }
 
-// web asks the node's web listener; code 0 when it does not answer.
-func (n *Node) web(path string) (code int, body string) {
+// Web asks the node's web listener; code 0 when it does not answer.
+func (n *Node) Web(path string) (code int, body string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+n.webAddr+path, nil)
@@ -151,7 +157,7 @@ func (n *Node) web(path string) (code int, body string) {
 
 // Metrics is the text of the node's /metrics.
 func (n *Node) Metrics() string {
-	_, body := n.web("/metrics")
+	_, body := n.Web("/metrics")
 	return body
 }
 
@@ -163,6 +169,12 @@ func (n *Node) process() *process {
 	}
 	return n.proc
 }
+
+// Pid is the process id of the last start.
+func (n *Node) Pid() int { return n.process().cmd.Process.Pid }
+
+// Ended is closed when the process that was started last has ended.
+func (n *Node) Ended() <-chan struct{} { return n.process().done }
 
 // Running tells whether the process has not ended; a paused one runs.
 func (n *Node) Running() bool {
@@ -189,25 +201,27 @@ func (n *Node) ExitStatus() int {
 // Kill ends the process with SIGKILL and returns when it has ended.
 func (n *Node) Kill() {
 	n.c.t.Helper()
-	n.signal(syscall.SIGKILL)
+	n.Signal(syscall.SIGKILL)
 	<-n.process().done
 }
 
 // Term asks the process to end, with SIGTERM, and returns its exit status.
 func (n *Node) Term() int {
 	n.c.t.Helper()
-	n.signal(syscall.SIGTERM)
+	n.Signal(syscall.SIGTERM)
 	return n.ExitStatus()
 }
 
 // Pause stops the process with SIGSTOP: its connections stay open, it says
 // nothing.
-func (n *Node) Pause() { n.signal(syscall.SIGSTOP) }
+func (n *Node) Pause() { n.Signal(syscall.SIGSTOP) }
 
 // Resume lets a paused process go on.
-func (n *Node) Resume() { n.signal(syscall.SIGCONT) }
+func (n *Node) Resume() { n.Signal(syscall.SIGCONT) }
 
-func (n *Node) signal(s syscall.Signal) {
+// Signal sends s to the process; one that has ended already is no error. The
+// signals that end a process are told of as those of this harness.
+func (n *Node) Signal(s syscall.Signal) {
 	n.c.t.Helper()
 	if err := n.process().signal(s); err != nil {
 		n.c.t.Fatalf("node %s: %v: %v", n.Name, s, err)

@@ -95,3 +95,24 @@ func (p *process) rss() (int64, error) {
 	}
 	return 0, errors.New("no VmRSS")
 }
+
+// RunOnce runs the cluster's program with args to its end, which is forced after
+// StartLimit, and returns its status (-1 after a signal) and what it printed.
+func (c *Cluster) RunOnce(args []string, logPath string) (status int, out string, err error) {
+	p, err := startProcess(c.bin, args, logPath)
+	if err != nil {
+		return 0, "", err
+	}
+	select {
+	case <-p.done:
+	case <-time.After(StartLimit):
+		p.signal(syscall.SIGKILL)
+		<-p.done
+	}
+	b, err := os.ReadFile(logPath)
+	if err != nil {
+		return 0, "", err
+	}
+	_, out, _ = strings.Cut(string(b), "\n")
+	return p.exitStatus(), out, nil
+}

@@ -8,16 +8,16 @@ import (
 	"time"
 
 	"github.com/doozer-store/doozer/client"
-	"github.com/doozer-store/doozer/test/cluster/check"
+	"github.com/doozer-store/doozer/drill/check"
 )
 
-// readLimit is how long reading a whole log or tree may take.
-const readLimit = 2 * time.Minute
+// ReadLimit is how long reading a whole log or tree may take.
+const ReadLimit = 2 * time.Minute
 
 // Log reads every change since the beginning, of all paths.
 func (c *Cluster) Log(cl *client.Client) []check.Event {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), readLimit)
+	ctx, cancel := context.WithTimeout(context.Background(), ReadLimit)
 	defer cancel()
 	var log []check.Event
 	for e, err := range cl.Log(ctx, "/**", client.From(1)) {
@@ -40,7 +40,7 @@ func EventOf(e client.Event) check.Event {
 // Tree reads the files that match glob.
 func (c *Cluster) Tree(cl *client.Client, glob string) map[string]check.Event {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), readLimit)
+	ctx, cancel := context.WithTimeout(context.Background(), ReadLimit)
 	defer cancel()
 	tree := map[string]check.Event{}
 	for f, err := range cl.Walk(ctx, glob) {
@@ -80,7 +80,7 @@ func (c *Cluster) Verify(cl *client.Client, prefix string, ops []check.Op) []che
 			c.t.Errorf("%s, %d operations:\n%v", what, len(ops), err)
 		}
 	}
-	c.WaitEqual(startLimit)
+	c.WaitEqual(StartLimit)
 	return log
 }
 

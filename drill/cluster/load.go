@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/doozer-store/doozer/client"
-	"github.com/doozer-store/doozer/test/cluster/check"
+	"github.com/doozer-store/doozer/drill/check"
 )
 
 // LoadOptions say what a load's writers do.
@@ -214,22 +214,22 @@ func outcome(kind check.Kind, rev int64, err error) (check.Outcome, int64) {
 // write from then until enough more have succeeded.
 func (l *Load) Gap(t TB, enough int64, harm func()) time.Duration {
 	t.Helper()
-	l.await(t, enough)
+	l.Await(t, enough)
 	from := l.History.Now()
 	harm()
-	l.await(t, enough)
+	l.Await(t, enough)
 	return check.MaxGap(l.History.Ops(), from, l.History.Now())
 }
 
-// recoverLimit is how long a cluster may take to write again; only a hang
+// RecoverLimit is how long a cluster may take to write again; only a hang
 // exceeds it.
-const recoverLimit = 30 * time.Second
+const RecoverLimit = 30 * time.Second
 
-// await waits until so many more writes have succeeded.
-func (l *Load) await(t TB, more int64) {
+// Await waits until so many more writes have succeeded.
+func (l *Load) Await(t TB, more int64) {
 	t.Helper()
 	target := l.Written() + more
-	Eventually(t, recoverLimit, fmt.Sprintf("%d more writes succeed", more), func() (bool, string) {
+	Eventually(t, RecoverLimit, fmt.Sprintf("%d more writes succeed", more), func() (bool, string) {
 		n := l.Written()
 		return n >= target, fmt.Sprintf("%d of %d", n, target)
 	})

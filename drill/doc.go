@@ -1,0 +1,3 @@
+// Package drill does harm to real clusters and judges whether they kept their
+// word.
+package drill

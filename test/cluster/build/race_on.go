@@ -1,0 +1,6 @@
+//go:build race
+
+package build
+
+// Race tells whether this program was built with the race detector.
+const Race = true
