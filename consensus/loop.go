@@ -16,11 +16,7 @@ func (n *Node) loop() {
 	defer ticker.Stop()
 	wake := time.NewTimer(time.Hour)
 	defer wake.Stop()
-	// A node that votes alone has nobody to wait for.
-	if v := n.storage.voters(); len(v) == 1 && v[n.cfg.ID] {
-		_ = n.core.raw.Campaign()
-	}
-	n.act()
+	n.begin()
 	for {
 		select {
 		case <-n.inbox.done:
@@ -28,23 +24,37 @@ func (n *Node) loop() {
 		case <-n.inbox.signal:
 			n.tell(n.inbox.take())
 		case <-ticker.C:
-			// Not the ticker's time: after a pause of the process that is old.
-			n.core.tick(time.Now())
-			n.publishProgress()
+			n.tick()
 		case <-wake.C:
-			n.core.wake(time.Now())
+			n.core.wake(n.now())
 		}
 		n.act()
 		if next := n.core.nextWake(); !next.IsZero() {
-			wake.Reset(time.Until(next))
+			wake.Reset(next.Sub(n.now()))
 		}
 	}
+}
+
+// begin does what there is to do before anything is heard.
+func (n *Node) begin() {
+	// A node that votes alone has nobody to wait for.
+	if v := n.storage.voters(); len(v) == 1 && v[n.cfg.ID] {
+		_ = n.core.raw.Campaign()
+	}
+	n.act()
+}
+
+// tick takes the clock's time, not the ticker's: after a pause of the process
+// that is old.
+func (n *Node) tick() {
+	n.core.tick(n.now())
+	n.publishProgress()
 }
 
 // tell gives core a batch. What the own disk and state machine report comes
 // first: it makes room for the rest.
 func (n *Node) tell(b batch) {
-	now := time.Now()
+	now := n.now()
 	for _, responses := range b.stored {
 		n.core.stored(now, responses)
 	}
@@ -122,45 +132,61 @@ func (n *Node) publish() {
 // reader lets confirmed reads go when this node has applied their index, or
 // ends them at their deadline: the entries up to there may never come.
 func (n *Node) reader() {
-	var held, fresh []confirmedReads
+	r := reader{n: n}
 	expire := time.NewTicker(n.cfg.Tick)
 	defer expire.Stop()
 	for {
 		select {
 		case <-n.reads.done:
-			n.readsLeft = held
+			n.readsLeft = r.held
 			return
 		case <-n.reads.signal:
-			fresh = n.reads.take(fresh)
-			held = append(held, fresh...)
+			r.take()
 		case <-n.appliedIndex.signal:
 		case now := <-expire.C:
-			for i := range held {
-				held[i].reads = n.expireReads(held[i].reads, now)
-			}
+			r.expire(now)
 		}
-		applied := n.appliedIndex.get()
-		held = slices.DeleteFunc(held, func(b confirmedReads) bool {
-			if b.index > applied {
-				return len(b.reads) == 0
-			}
-			for _, r := range b.reads {
-				n.answerRead(r, nil)
-			}
-			return true
-		})
+		r.answer()
 	}
 }
 
-// expireReads ends those past their deadline and returns the others.
-func (n *Node) expireReads(rs []*read, now time.Time) []*read {
-	return slices.DeleteFunc(rs, func(r *read) bool {
-		if r.deadline.After(now) {
-			return false
+// reader is the state of the reader goroutine: what waits for its index.
+type reader struct {
+	n           *Node
+	held, fresh []confirmedReads
+}
+
+// take adds what core has confirmed.
+func (r *reader) take() {
+	r.fresh = r.n.reads.take(r.fresh)
+	r.held = append(r.held, r.fresh...)
+}
+
+// answer ends the reads whose index is applied.
+func (r *reader) answer() {
+	applied := r.n.appliedIndex.get()
+	r.held = slices.DeleteFunc(r.held, func(b confirmedReads) bool {
+		if b.index > applied {
+			return len(b.reads) == 0
 		}
-		n.answerRead(r, ErrDeadline)
+		for _, one := range b.reads {
+			r.n.answerRead(one, nil)
+		}
 		return true
 	})
+}
+
+// expire ends those past their deadline.
+func (r *reader) expire(now time.Time) {
+	for i := range r.held {
+		r.held[i].reads = slices.DeleteFunc(r.held[i].reads, func(one *read) bool {
+			if one.deadline.After(now) {
+				return false
+			}
+			r.n.answerRead(one, ErrDeadline)
+			return true
+		})
+	}
 }
 
 // applyJob is work for the applier: committed entries, or (install set) a
@@ -176,7 +202,7 @@ type applyJob struct {
 
 // applier owns StateMachine.Apply.
 func (n *Node) applier() {
-	a := applier{n: n, applied: n.cfg.State.Index, term: n.cfg.State.Term}
+	a := newApplier(n)
 	var jobs []applyJob
 	for {
 		var ok bool
@@ -184,10 +210,7 @@ func (n *Node) applier() {
 			return
 		}
 		for i, j := range jobs {
-			if err := a.do(j); err != nil {
-				if !errors.Is(err, ErrStopped) {
-					n.fail(err)
-				}
+			if !a.step(j) {
 				discardInstalls(jobs[i+1:])
 				return
 			}
@@ -214,6 +237,19 @@ type applier struct {
 	commands [][]byte
 	results  []any
 	waiters  []*proposal
+}
+
+func newApplier(n *Node) applier {
+	return applier{n: n, applied: n.cfg.State.Index, term: n.cfg.State.Term}
+}
+
+// step does one job; false when the node ends.
+func (a *applier) step(j applyJob) bool {
+	err := a.do(j)
+	if err != nil && !errors.Is(err, ErrStopped) {
+		a.n.fail(err)
+	}
+	return err == nil
 }
 
 func (a *applier) do(j applyJob) error {
@@ -311,6 +347,9 @@ func (a *applier) confChange(e *raftpb.Entry) error {
 	done := make(chan struct{})
 	if !a.n.event(func(c *core, _ time.Time) { c.applyConfChange(cc); close(done) }) {
 		return ErrStopped
+	}
+	if a.n.hand != nil {
+		a.n.hand.Loop()
 	}
 	select {
 	case <-done:

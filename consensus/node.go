@@ -40,7 +40,9 @@ type Node struct {
 	writingSince atomic.Int64 // ns since start; 0: the writer is idle
 	logSize      atomic.Int64 // of the log, set by the writer: Log.Size may wait for the disk
 	appliedIndex *watermark
+	now          func() time.Time // the node's clock: deadlines are by it
 	start        time.Time
+	hand         *Stepper // who runs the steps; nil: goroutines do
 
 	staged      stagedSnapshot
 	checkpoints *checkpointer
@@ -61,6 +63,18 @@ type leadership struct {
 
 // Open starts a node on what cfg.Log and cfg.Machine hold.
 func Open(cfg Config) (*Node, error) {
+	n, err := newNode(cfg, time.Now)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range []func(){n.loop, n.writer, n.applier, n.reader, n.checkpoints.run} {
+		n.wg.Go(f)
+	}
+	return n, nil
+}
+
+// newNode makes a node of which nothing runs yet.
+func newNode(cfg Config, now func() time.Time) (*Node, error) {
 	if err := cfg.prepare(); err != nil {
 		return nil, err
 	}
@@ -69,7 +83,7 @@ func Open(cfg Config) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{
-		cfg: cfg, storage: st, pending: newPending(), start: time.Now(),
+		cfg: cfg, storage: st, pending: newPending(), now: now, start: now(),
 		appliedIndex: newWatermark(cfg.State.Index),
 		failed:       make(chan struct{}), stopping: make(chan struct{}),
 	}
@@ -89,9 +103,6 @@ func Open(cfg Config) (*Node, error) {
 		return nil, err
 	}
 	n.publish()
-	for _, f := range []func(){n.loop, n.writer, n.applier, n.reader, n.checkpoints.run} {
-		n.wg.Go(f)
-	}
 	return n, nil
 }
 
@@ -268,7 +279,7 @@ func (n *Node) Leader() uint64 { return n.state.Load().leader }
 // ago it last had the answers of a majority, and 0 while they come with every
 // heartbeat.
 func (n *Node) Age() time.Duration {
-	age := time.Since(n.start) - time.Duration(n.lastHeard.Load())
+	age := n.now().Sub(n.start) - time.Duration(n.lastHeard.Load())
 	if n.state.Load().role == raft.StateLeader && age < 3*time.Duration(n.cfg.HeartbeatTicks)*n.cfg.Tick {
 		return 0
 	}

@@ -178,16 +178,24 @@ func (k *checkpointer) run() {
 	for {
 		select {
 		case j := <-k.jobs:
-			if !k.do(j) {
+			if !k.step(j) {
 				return
 			}
-			k.idle <- struct{}{}
 		case <-k.n.stopping:
 			return
 		case <-k.n.failed:
 			return
 		}
 	}
+}
+
+// step does one job and makes room for the next; false when the node ends.
+func (k *checkpointer) step(j checkpointJob) bool {
+	if !k.do(j) {
+		return false
+	}
+	k.idle <- struct{}{}
+	return true
 }
 
 // do makes a checkpoint durable and lets the log drop what the one before it

@@ -24,19 +24,15 @@ func (n *Node) writing() time.Time {
 // it with one sync, and only then lets raft's answers go: that is what makes
 // an acknowledgement mean "on disk".
 func (n *Node) writer() {
-	w := writer{n: n, hard: n.cfg.Log.HardState()}
+	w := openWriter(n)
 	var msgs []*raftpb.Message
 	for {
 		var ok bool
 		if msgs, ok = n.writes.wait(msgs); !ok {
 			return
 		}
-		n.writingSince.Store(int64(time.Since(n.start)) + 1)
-		err := w.write(msgs)
-		n.writingSince.Store(0)
-		n.logSize.Store(n.cfg.Log.Size())
-		if err != nil {
-			n.fail(fmt.Errorf("the log can't be written: %w", err))
+		w.begin()
+		if !w.step(msgs) {
 			return
 		}
 	}
@@ -57,6 +53,22 @@ type writer struct {
 	// unsynced: something was stored that no sync has covered.
 	unsynced bool
 	peers    []*raftpb.Message
+}
+
+func openWriter(n *Node) writer { return writer{n: n, hard: n.cfg.Log.HardState()} }
+
+// begin starts the clock of a write.
+func (w *writer) begin() { w.n.writingSince.Store(int64(w.n.now().Sub(w.n.start)) + 1) }
+
+// step stores what begin announced; false when the node ends.
+func (w *writer) step(msgs []*raftpb.Message) bool {
+	err := w.write(msgs)
+	w.n.writingSince.Store(0)
+	w.n.logSize.Store(w.n.cfg.Log.Size())
+	if err != nil {
+		w.n.fail(fmt.Errorf("the log can't be written: %w", err))
+	}
+	return err == nil
 }
 
 func (w *writer) write(msgs []*raftpb.Message) error {
@@ -149,6 +161,9 @@ func (w *writer) install(m *raftpb.Message) error {
 	if !w.n.applys.put(job) {
 		job.discard()
 		return ErrStopped
+	}
+	if w.n.hand != nil {
+		w.n.hand.applyAll()
 	}
 	select {
 	case err = <-job.done:
