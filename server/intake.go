@@ -153,6 +153,6 @@ func (in *intake) flush() {
 	if g := in.global; g != nil {
 		in.global = nil
 		// The group waits as long as the most patient of it.
-		in.d.s.consensus.ReadIndex(time.Now().Add(time.Duration(g.deadline-in.now)), g.confirmed)
+		in.d.s.consensus.ReadIndex(in.d.s.now().Add(time.Duration(g.deadline-in.now)), g.confirmed)
 	}
 }

@@ -17,6 +17,8 @@ type MachineConfig struct {
 	// DB holds the last checkpoint. The Machine uses it until its own end
 	// and does not close it.
 	DB *checkpoint.DB
+	// State is where checkpoints are kept instead, if DB is nil.
+	State State
 	// Limits of watchers, waiters and hashes; zero fields take defaults.
 	Limits Limits
 	// Metrics to count watchers' fates in; nil: they are counted nowhere.
@@ -32,7 +34,7 @@ type MachineConfig struct {
 // Checkpoint and the install function of StageSnapshot are called by the
 // applier, one at a time; everything else is safe for concurrent use.
 type Machine struct {
-	db     *checkpoint.DB
+	db     State
 	limits Limits
 	hub    *hub
 	revs   revWaiters
@@ -73,31 +75,34 @@ type clusterInfo struct {
 // NewMachine loads the last checkpoint of cfg.DB. Errors are the database's
 // and the loader's: a state whose hash is wrong is not served.
 func NewMachine(cfg MachineConfig) (*Machine, error) {
-	if cfg.DB == nil {
+	if cfg.DB != nil {
+		cfg.State = onDisk{cfg.DB}
+	}
+	if cfg.State == nil {
 		return nil, errors.New("server: MachineConfig lacks a DB")
 	}
 	if cfg.Metrics == nil {
 		cfg.Metrics = NewMetrics()
 	}
 	m := &Machine{
-		db:          cfg.DB,
+		db:          cfg.State,
 		limits:      cfg.Limits.orDefault(),
 		quarantined: make(chan struct{}),
 	}
 	m.hub = newHub(&m.limits, cfg.Metrics)
 	m.revs.limit = m.limits.RevWaiters
-	st, err := loadStore(cfg.DB)
+	st, err := loadStore(cfg.State)
 	if err != nil {
 		return nil, err
 	}
-	m.hashes = newHashRing(m.limits.HashEvery, m.limits.HashRing, cfg.DB.Meta().Index, cfg.OnHash)
+	m.hashes = newHashRing(m.limits.HashEvery, m.limits.HashRing, cfg.State.Meta().Index, cfg.OnHash)
 	m.setStore(st)
 	m.hub.rev.Store(st.Rev())
 	return m, nil
 }
 
 // loadStore returns the state of the last checkpoint, empty if there is none.
-func loadStore(db *checkpoint.DB) (*store.Store, error) {
+func loadStore(db State) (*store.Store, error) {
 	meta := db.Meta()
 	if meta.Index == 0 {
 		return store.New(), nil

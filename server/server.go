@@ -42,7 +42,8 @@ type Server struct {
 
 	node          uint64
 	name, version string
-	started       time.Time // also the origin of clock
+	now           func() time.Time // time.Now, or a simulation's
+	started       time.Time        // also the origin of clock
 	machine       *Machine
 	consensus     Consensus
 	metrics       *Metrics
@@ -76,6 +77,7 @@ func New(cfg Config) (*Server, error) {
 		node:      cfg.Node,
 		name:      cfg.Name,
 		version:   cfg.Version,
+		now:       time.Now,
 		started:   time.Now(),
 		machine:   cfg.Machine,
 		consensus: cfg.Consensus,
@@ -221,4 +223,4 @@ func (s *Server) refuse() *doozerpb.Error {
 }
 
 // clock returns the time since the server was made, by the monotonic clock.
-func (s *Server) clock() int64 { return int64(time.Since(s.started)) }
+func (s *Server) clock() int64 { return int64(s.now().Sub(s.started)) }

@@ -60,7 +60,7 @@ func (m *Machine) StageSnapshot(meta Meta, r io.Reader) (install func() error, d
 		nil
 }
 
-func (m *Machine) stage(meta Meta, r io.Reader) (*checkpoint.Stage, *store.Store, error) {
+func (m *Machine) stage(meta Meta, r io.Reader) (Stage, *store.Store, error) {
 	in, err := checkpoint.NewReader(r)
 	if err != nil {
 		return nil, nil, err
@@ -81,7 +81,7 @@ func (m *Machine) stage(meta Meta, r io.Reader) (*checkpoint.Stage, *store.Store
 
 // fillStage copies all records of in to the stage and a new store, and
 // commits the stage once the store has found them whole.
-func fillStage(stage *checkpoint.Stage, in *checkpoint.Reader, index uint64) (*store.Store, error) {
+func fillStage(stage Stage, in *checkpoint.Reader, index uint64) (*store.Store, error) {
 	l := store.NewLoader()
 	add := copying(l.Add)
 	for {
@@ -109,7 +109,7 @@ func fillStage(stage *checkpoint.Stage, in *checkpoint.Reader, index uint64) (*s
 // install is called by the applier: nothing is applied meanwhile. Watchers go
 // on from the new store's window, or resync when that begins after their
 // last event.
-func (m *Machine) install(stage *checkpoint.Stage, st *store.Store) error {
+func (m *Machine) install(stage Stage, st *store.Store) error {
 	m.disk.Lock()
 	defer m.disk.Unlock()
 	index := stage.Meta().Index

@@ -26,7 +26,7 @@ type sink interface{ deliver(answer) }
 
 // propose gives data to consensus. The answer is delivered exactly once.
 func (c *call) propose(data []byte, timeout time.Duration) {
-	c.s.consensus.Propose(data, time.Now().Add(timeout), c.done)
+	c.s.consensus.Propose(data, c.s.now().Add(timeout), c.done)
 }
 
 // done is called by consensus once.
