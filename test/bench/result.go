@@ -1,0 +1,130 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"runtime"
+	"slices"
+	"time"
+)
+
+// figures are what one piece of work on one system in one round gave, by name:
+// "ops/s", "p50 ms", ...
+type figures map[string]float64
+
+// better tells whether more of a figure is better.
+func better(name string) bool { return len(name) > 2 && name[len(name)-2:] == "/s" }
+
+// cell is a system's figures of one piece of work over the rounds.
+type cell struct {
+	Rounds []figures `json:"rounds"`
+	// Missing says why there are none.
+	Missing string `json:"missing,omitempty"`
+}
+
+// results are all cells of a run, with what one must know to repeat it.
+type results struct {
+	Started  time.Time                   `json:"started"`
+	Machine  string                      `json:"machine"`
+	Args     []string                    `json:"args"`
+	Settings map[string]string           `json:"settings"`
+	Systems  []string                    `json:"systems"`
+	Works    []string                    `json:"works"`
+	Cells    map[string]map[string]*cell `json:"cells"` // by work, then system
+}
+
+func newResults(systems []string) *results {
+	return &results{
+		Started: time.Now(), Machine: machine(), Args: os.Args[1:],
+		Settings: map[string]string{}, Systems: systems, Cells: map[string]map[string]*cell{},
+	}
+}
+
+// cell is that of a work and a system.
+func (r *results) cell(work, system string) *cell {
+	if r.Cells[work] == nil {
+		r.Works = append(r.Works, work)
+		r.Cells[work] = map[string]*cell{}
+	}
+	c := r.Cells[work][system]
+	if c == nil {
+		c = &cell{}
+		r.Cells[work][system] = c
+	}
+	return c
+}
+
+func (r *results) add(work, system string, f figures, err error) {
+	c := r.cell(work, system)
+	if err != nil {
+		c.Missing = err.Error()
+		return
+	}
+	c.Rounds = append(c.Rounds, f)
+}
+
+// spread is the least, the median and the greatest of one figure.
+type spread struct{ min, median, max float64 }
+
+func (c *cell) spread(name string) (spread, bool) {
+	var all []float64
+	for _, f := range c.Rounds {
+		if v, ok := f[name]; ok {
+			all = append(all, v)
+		}
+	}
+	if len(all) == 0 {
+		return spread{}, false
+	}
+	slices.Sort(all)
+	return spread{all[0], (all[(len(all)-1)/2] + all[len(all)/2]) / 2, all[len(all)-1]}, true
+}
+
+// names are the figures that the work has, in the order of columns.
+func (r *results) names(work string) []string {
+	seen := map[string]bool{}
+	var names []string
+	for _, c := range r.Cells[work] {
+		for _, f := range c.Rounds {
+			for n := range f {
+				if !seen[n] {
+					seen[n] = true
+					names = append(names, n)
+				}
+			}
+		}
+	}
+	slices.SortFunc(names, func(a, b string) int { return columnOf(a) - columnOf(b) })
+	return names
+}
+
+var columns = []string{"ops/s", "events/s", "done %", "p50 ms", "p99 ms", "p99.9 ms", "max ms"}
+
+// columnOf puts rates first and latencies in their order, then the rest by
+// name.
+func columnOf(name string) int {
+	if i := slices.Index(columns, name); i >= 0 {
+		return i
+	}
+	order := len(columns)
+	for _, b := range []byte(name) {
+		order = order<<7 | int(b)
+		if order > 1<<40 {
+			break
+		}
+	}
+	return order
+}
+
+func (r *results) save(path string) error {
+	data, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(data, '\n'), 0o644)
+}
+
+// machine says what the figures were measured on.
+func machine() string {
+	return cpuModel() + ", " + itoa(runtime.NumCPU()) + " cores, " + runtime.GOOS + "/" + runtime.GOARCH + ", " + runtime.Version()
+}
