@@ -346,3 +346,52 @@ func TestRecordsThatMakeNoSense(t *testing.T) {
 		}
 	}
 }
+
+// After older segments were removed, a log without a batch is no new log.
+func TestTheOnlySegmentIsWiped(t *testing.T) {
+	fs := faultfs.New()
+	l := open(t, small(fs))
+	must(t, l.Append(nil, span(1, 3, 1, 100), true))
+	must(t, l.Reset(40, 2, nil))
+	must(t, l.Close())
+	name := fs.Files()[0]
+	wiped := replaced(t, fs, name, func(d []byte) []byte { clear(d[512:]); return d })
+	var damage *wal.CorruptError
+	if _, err := wal.Open(small(wiped)); !errors.As(err, &damage) || damage.Offset != 512 || damage.Segment != filepath.Base(name) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A synced batch lost a sector, and the batch that vouches for it the beginning
+// of its header: what is left there is no sector that was never written.
+func TestTheVouchingHeaderIsDamagedToo(t *testing.T) {
+	fs := faultfs.New()
+	l := open(t, small(fs))
+	for i := range uint64(2) {
+		must(t, l.Append(nil, span(i+1, 1, 1, 900), true))
+	}
+	must(t, l.Close())
+	name := fs.Files()[0]
+	data, err := fs.ReadFile(name)
+	must(t, err)
+	x := wal.Batches(data)
+	hurt := replaced(t, fs, name, func(d []byte) []byte { clear(d[x[0][0]+700 : x[1][0]+60]); return d })
+	var damage *wal.CorruptError
+	if _, err := wal.Open(small(hurt)); !errors.As(err, &damage) || damage.Offset != x[0][0] {
+		t.Errorf("got %v", err)
+	}
+}
+
+// What was cut off is told.
+func TestTorn(t *testing.T) {
+	b := build(t, 1400)
+	name := b.files[len(b.files)-1]
+	l := open(t, small(replaced(t, b.fs, name, func(d []byte) []byte { clear(d[b.tail[0]+512 : b.tail[0]+1024]); return d })))
+	want := wal.Torn{Segment: filepath.Base(name), Offset: b.tail[0], Bytes: b.tail[1] - b.tail[0]}
+	if got := l.Torn(); got == nil || *got != want {
+		t.Errorf("Torn is %+v, want %+v", got, want)
+	}
+	if l := open(t, small(b.fs)); l.Torn() != nil {
+		t.Errorf("Torn is %+v for a whole log", l.Torn())
+	}
+}

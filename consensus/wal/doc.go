@@ -72,21 +72,27 @@
 //     damage.
 //   - The header is sound, the payload is not: torn if more of its sectors are zero
 //     than were when it was written (its header counts them), for these never
-//     reached the disk. If none is missing, damage.
+//     reached the disk. If none is missing, damage. Where such a batch ends, the
+//     next one's header begins or the sector is zero; anything else is damage.
 //
 // A file that is not as long as its header says, a missing segment, a segment in
-// another's place and records that contradict each other are damage too. What is
-// torn is cleared and synced before anything is appended; damage is a
-// *CorruptError with segment and offset, and the log stays as it is.
+// another's place, older segments removed though no batch says so, and records
+// that contradict each other are damage too. What is torn is cleared and synced
+// before anything is appended, and Torn tells of it; damage is a *CorruptError
+// with segment and offset, and the log stays as it is.
 //
 // What cannot be told apart: the newest batch (or group of batches) lost as a
 // whole or in whole sectors after it was synced looks like a torn write, and so
-// does the removal of the newest segment. It takes a disk that breaks its word
-// about the very last write; no log that ends where its file ends could tell.
-// This node then forgot entries or a vote it had acknowledged. A leader that still
-// runs sends a commit index beyond this log, which raft refuses; and committed
-// entries are on the rest of their majority. Nothing before it is ever lost
-// silently.
+// does the removal of the newest segment, or one whose end reads as zeros: that
+// is the disk of an earlier moment. It takes a disk that breaks its word about
+// the last write and all that could vouch for what is missing; no log that ends
+// where its file ends could tell. This node then forgot entries or a vote it had
+// acknowledged. A leader that still runs sends a commit index beyond this log,
+// which raft refuses; and committed entries are on the rest of their majority.
+// Where the first sector of one later batch is left, nothing is lost silently.
+//
+// A sector that is written in part, which the assumptions above exclude, is
+// refused or cut off, and never taken for data.
 //
 // # What the caller owes
 //

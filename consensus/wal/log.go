@@ -64,6 +64,7 @@ type Log struct {
 	next     chan prepared // segment being prepared; nil when none is
 
 	size atomic.Int64 // of headers and batches, for Size
+	torn *Torn        // set by Open, never changed
 
 	mu       sync.RWMutex // protects the fields below; written only with wmu or rmu held as well
 	index    index
@@ -80,6 +81,16 @@ func (l *Log) HardState() *raftpb.HardState {
 	defer l.mu.RUnlock()
 	return l.index.hs.proto()
 }
+
+// Torn is the remains of an interrupted write, as Open found and cleared them.
+type Torn struct {
+	Segment       string // file name, without its directory
+	Offset, Bytes int64  // from the end of the last whole batch to the last byte that was not zero, in sectors
+}
+
+// Torn returns what Open cut off, nil if there was nothing. A write of which
+// no byte had reached the disk leaves nothing to cut.
+func (l *Log) Torn() *Torn { return l.torn }
 
 // Size returns the bytes that a start would replay. Preallocated space that was
 // not written yet is not counted. It never waits for the disk.

@@ -42,6 +42,9 @@ func (l *Log) open() error {
 		}
 		l.size.Add(l.active.end)
 	}
+	if first := l.segments[0]; first.seq > 1 && first.end == sectorSize {
+		return &CorruptError{names[0], sectorSize, "it holds no batch, but older segments were removed, which follows a synced batch that says so"}
+	}
 	if err := l.index.check(); err != nil {
 		return &CorruptError{names[0], 0, err.Error()}
 	}

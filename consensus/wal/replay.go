@@ -216,7 +216,10 @@ func (r *replay) tail(w *window, s *segment, h batchHeader, v verdict, last bool
 	}
 	want := r.l.written + 1
 	torn, nonzero := v == blank, int64(0)
+	boundary := int64(0) // where the batch number seq begins; 0: not known
+	seq := want + 1
 	if v == badPayload {
+		boundary = s.end + h.extent()
 		b, err := w.load(s.end, h.extent())
 		if err != nil {
 			return err
@@ -238,6 +241,13 @@ func (r *replay) tail(w *window, s *segment, h batchHeader, v verdict, last bool
 		later, ok := decodeBatchHeader(sector, s.sum)
 		if ok && off > s.end && later.seq > want && later.durable >= want {
 			return corrupt("; batch %d at %d was written after it had been synced", later.seq, off)
+		}
+		if off == boundary {
+			// Not zero, so the batch's first sector was written, and whole.
+			if !ok || later.seq != seq {
+				return corrupt("; what follows it at %d is not batch %d", off, seq)
+			}
+			boundary, seq = off+later.extent(), seq+1
 		}
 	}
 	switch {
@@ -274,6 +284,9 @@ func (r *replay) settle() error {
 			}
 			off += n
 		}
+	}
+	if r.dirty > s.end {
+		r.l.torn = &Torn{s.name, s.end, r.dirty - s.end}
 	}
 	zeros := make([]byte, min(readSpan, max(0, r.dirty-s.end)))
 	for off := s.end; off < r.dirty; off += int64(len(zeros)) {

@@ -145,6 +145,10 @@ func (n *Node) openState() (err error) {
 	if err != nil {
 		return n.diskError(err)
 	}
+	if t := n.log.Torn(); t != nil {
+		// Normal after a kill or a power cut: nobody was told that it is stored.
+		n.cfg.Logger.Warn("an interrupted write was cut off the log", "segment", t.Segment, "offset", t.Offset, "bytes", t.Bytes)
+	}
 	n.verifier = newVerifier(n)
 	n.machine, err = server.NewMachine(server.MachineConfig{DB: n.db, Limits: n.cfg.limits, Metrics: n.metrics, OnHash: n.verifier.own})
 	if err != nil {
