@@ -30,6 +30,8 @@ var rooms = []room{
 	{"consensus", nil, "consensus declares what it needs; it knows no files, no disk and no network"},
 	{"consensus/transport", []string{"proto/peerpb"}, "siblings do not import each other: boot joins them"},
 	{"client", []string{"proto"}, "a client needs the protocol alone"},
+	{"client/fakestore", []string{"client"}, "a store in memory, for tests of what is built on the client"},
+	{"client/session", []string{"client"}, "a recipe is a client like any other; session is the lowest"},
 	{"server", []string{"proto", "store", "consensus", "consensus/checkpoint"}, "the server is gRPC over store and consensus"},
 	{"server/web", nil, "the web listener is given what it shows"},
 	{"server/boot", []string{"proto/peerpb", "store", "consensus", "consensus/wal", "consensus/checkpoint", "consensus/transport", "server", "server/web"}, "boot is the one place that knows every server part"},

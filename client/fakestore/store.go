@@ -1,0 +1,161 @@
+package fakestore
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/doozer-store/doozer/client"
+)
+
+// Store is the state that its Clients share.
+type Store struct {
+	mu      sync.Mutex
+	rev     int64
+	files   map[string]client.File
+	log     []client.Event
+	changed chan struct{} // closed and replaced by every change
+	oldest  int64         // changes are there from oldest+1 on
+	counts  Counts
+}
+
+// Counts is how often something was asked of a store.
+type Counts struct {
+	Gets, Walks, Txns int
+	// Wakes are the changes that were delivered to Wait and Watch.
+	Wakes int
+}
+
+// New makes an empty store.
+func New() *Store {
+	return &Store{files: make(map[string]client.File), changed: make(chan struct{})}
+}
+
+// Rev is the present rev.
+func (s *Store) Rev() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rev
+}
+
+// Log is every change so far.
+func (s *Store) Log() []client.Event {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.log)
+}
+
+// Count returns the counts so far.
+func (s *Store) Count() Counts {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.counts
+}
+
+// Forget ends the window: what was before the present rev can't be waited for.
+func (s *Store) Forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.oldest = s.rev
+}
+
+// Files are the files that match glob, in order of their paths.
+func (s *Store) Files(glob string) []client.File {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list []client.File
+	for path, f := range s.files {
+		if match(glob, path) {
+			list = append(list, f)
+		}
+	}
+	slices.SortFunc(list, func(a, b client.File) int { return cmp.Compare(a.Path, b.Path) })
+	return list
+}
+
+// Set writes a file without conditions.
+func (s *Store) Set(path, value string) int64 {
+	rev, err := s.apply(client.Txn{Do: []client.Op{client.SetOp(path, []byte(value))}})
+	if err != nil {
+		panic(err)
+	}
+	return rev
+}
+
+// Del deletes a file if it is there.
+func (s *Store) Del(path string) {
+	s.apply(client.Txn{Do: []client.Op{client.DelOp(path)}})
+}
+
+// apply does a transaction.
+func (s *Store) apply(t client.Txn) (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, c := range t.If {
+		f, exists := s.files[c.Path]
+		ok := c.Kind == client.CondAny || c.Kind == client.CondMissing && !exists ||
+			c.Kind == client.CondUnchanged && exists && f.Rev <= c.Rev
+		if !ok {
+			return 0, &client.RevMismatchError{Path: c.Path, Rev: f.Rev, Index: i}
+		}
+	}
+	files := maps.Clone(s.files)
+	var events []client.Event
+	for _, op := range t.Do {
+		f := client.File{Path: op.Path, Value: op.Value, Len: int64(len(op.Value)), Rev: s.rev + 1, Time: time.Now(), Message: t.Message}
+		if _, exists := files[op.Path]; op.Del && !exists {
+			return 0, client.ErrNotExist
+		}
+		if op.Del {
+			f.Value, f.Len = nil, 0
+			delete(files, op.Path)
+		} else {
+			files[op.Path] = f
+		}
+		events = append(events, client.Event{File: f, Del: op.Del, More: true})
+	}
+	if len(events) == 0 {
+		return s.rev, nil
+	}
+	events[len(events)-1].More = false
+	s.rev++
+	s.files, s.log = files, append(s.log, events...)
+	close(s.changed)
+	s.changed = make(chan struct{})
+	return s.rev, nil
+}
+
+// next returns the first change with rev >= from that matches glob, behind the
+// first skip changes of the log, and where it stands; or a channel that is
+// closed by the next change.
+func (s *Store) next(glob string, from int64, skip int) (ev client.Event, at int, wait <-chan struct{}, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if skip == 0 && from != 0 && from <= s.oldest {
+		return ev, 0, nil, &client.TooLateError{Oldest: s.oldest}
+	}
+	if skip == 0 {
+		skip, _ = slices.BinarySearchFunc(s.log, from, func(e client.Event, from int64) int { return cmp.Compare(e.Rev, from) })
+	}
+	for i := skip; i < len(s.log); i++ {
+		if match(glob, s.log[i].Path) {
+			s.counts.Wakes++
+			return s.log[i], i + 1, nil, nil
+		}
+	}
+	return ev, len(s.log), s.changed, nil
+}
+
+// match knows globs that are a path, or end in /* or /**.
+func match(glob, path string) bool {
+	if prefix, ok := strings.CutSuffix(glob, "**"); ok {
+		return strings.HasPrefix(path, prefix)
+	}
+	if prefix, ok := strings.CutSuffix(glob, "*"); ok {
+		return strings.HasPrefix(path, prefix) && !strings.Contains(path[len(prefix):], "/")
+	}
+	return glob == path
+}

@@ -1,0 +1,176 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/doozer-store/doozer/client"
+)
+
+// PathOf is the file of the session id.
+func PathOf(id string) string { return Dir + "/" + id }
+
+// AwaitDeath returns nil when the session id has ended: its file is gone. It
+// ends the session itself when it may: after it has seen the file unchanged for
+// longer than its TTL, by its own clock, with the store answering all the time;
+// or at once when the owner's processes ran on this host and have ended. It
+// waits for as long as the session lives, and returns ctx's error when ctx ends
+// first.
+//
+// Why ending is safe is argued in docs/recipes.md: the deletion asks that the
+// file is as it was when the wait began, so a beat that comes in time wins.
+func AwaitDeath(ctx context.Context, st Store, id string) error {
+	ctx, cancel := context.WithCancel(ctx)
+	w := watcher{st: st, path: PathOf(id)}
+	defer func() {
+		cancel()
+		if w.over != nil {
+			<-w.over
+		}
+	}()
+	for {
+		pause, dead := w.look(ctx)
+		if dead {
+			return nil
+		}
+		exited := w.exit(ctx)
+		t := time.NewTimer(pause)
+		select {
+		case <-t.C:
+		case <-exited:
+			w.proved = true
+		case <-ctx.Done():
+		}
+		t.Stop()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+}
+
+// watcher is one challenger of one session. It belongs to AwaitDeath's
+// goroutine.
+type watcher struct {
+	st   Store
+	path string
+
+	rev    int64     // of the file as last seen; 0: not seen
+	since  time.Time // when that rev was first seen, without a gap since
+	heard  time.Time // when the store last answered
+	ttl    time.Duration
+	kept   bool
+	record Record
+
+	// proved: the owner's processes have ended.
+	proved bool
+	// exited is closed when awaitExit has proved it; nil: not begun. over is
+	// closed when that goroutine has ended.
+	exited, over chan struct{}
+}
+
+// look reads the file once, ends the session if that is due, and returns when
+// to look next.
+func (w *watcher) look(ctx context.Context) (pause time.Duration, dead bool) {
+	asked := time.Now()
+	f, err := w.get(ctx)
+	now := time.Now()
+	switch {
+	case errors.Is(err, client.ErrNotExist):
+		return 0, true
+	case err != nil:
+		return retryPause(w.limit()), false
+	}
+	w.see(f, now)
+	if !w.due(asked) {
+		return w.next(now), false
+	}
+	// Whatever comes of it, the next look tells.
+	if w.delete(ctx) != nil {
+		return retryPause(w.limit()), false
+	}
+	return 0, false
+}
+
+// limit is the TTL by which calls are bounded.
+func (w *watcher) limit() time.Duration {
+	if w.ttl == 0 {
+		return DefaultTTL
+	}
+	return w.ttl
+}
+
+func (w *watcher) get(ctx context.Context) (client.File, error) {
+	ctx, cancel := context.WithTimeout(ctx, gapLimit(w.limit()))
+	defer cancel()
+	return w.st.Get(ctx, w.path)
+}
+
+// see takes in the file as it was at a moment before now. A change, or a gap
+// during which the store may have been out of the owner's reach too, starts the
+// patience over.
+func (w *watcher) see(f client.File, now time.Time) {
+	if f.Rev != w.rev || now.Sub(w.heard) > gapLimit(w.limit()) {
+		w.since = now
+	}
+	w.heard = now
+	if f.Rev == w.rev {
+		return
+	}
+	w.rev = f.Rev
+	r, err := ParseRecord(f.Value)
+	if err != nil {
+		// Nobody can know what its owner relies on.
+		r = Record{TTLms: MaxTTL.Milliseconds()}
+	}
+	w.record, w.kept = r, r.Kept()
+	w.ttl = max(w.ttl, r.TTL())
+}
+
+// due tells whether the session may be ended, as seen by a read that began at
+// asked.
+func (w *watcher) due(asked time.Time) bool {
+	switch {
+	case w.kept:
+		return false
+	case w.proved:
+		return true
+	}
+	return asked.Sub(w.since) >= patience(w.ttl)
+}
+
+func (w *watcher) next(now time.Time) time.Duration {
+	if w.kept {
+		return lookEvery(DefaultTTL)
+	}
+	return min(lookEvery(w.ttl), max(patience(w.ttl)-now.Sub(w.since), time.Millisecond))
+}
+
+func (w *watcher) delete(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, gapLimit(w.limit()))
+	defer cancel()
+	_, err := w.st.Txn(ctx, client.Txn{
+		If:      []client.Cond{client.Unchanged(w.path, w.rev)},
+		Do:      []client.Op{client.DelOp(w.path)},
+		Message: "session expired",
+	})
+	return err
+}
+
+// exit begins to wait for the end of the owner's processes, once, and returns a
+// channel that is closed when it is proved.
+func (w *watcher) exit(ctx context.Context) <-chan struct{} {
+	if w.proved {
+		return nil
+	}
+	if w.exited == nil && w.rev != 0 {
+		w.exited, w.over = make(chan struct{}), make(chan struct{})
+		go func(r Record) {
+			defer close(w.over)
+			if awaitExit(ctx, &r) == nil {
+				close(w.exited)
+			}
+		}(w.record)
+	}
+	return w.exited
+}
