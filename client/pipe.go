@@ -20,6 +20,8 @@ var (
 	errSilent  = errors.New("it was silent")
 	errDrained = errors.New("left: another node is used")
 	errLeft    = errors.New("left: it knows no leader")
+	// errAway is why a node is avoided, and ends no pipe.
+	errAway = errors.New("it goes away")
 	// errOvertaken ends a call, not a pipe.
 	errOvertaken = errors.New("it does not lead any more, and owes the answer")
 )

@@ -61,7 +61,10 @@ type router struct {
 	lastLeave   time.Time // when another main was last looked for
 	leavePause  time.Duration
 	triedLeader uint64 // the leader that was last tried
+	chasePause  time.Duration
+	nextChase   time.Time // the earliest, after a leader that knew another
 	roundPause  time.Duration
+	nextRound   time.Time // the earliest, after one in which no node answered
 	nextRefresh time.Time // the earliest
 	refreshDue  time.Time // the latest
 	nextNear    time.Time // when a near is looked for again, if astray
@@ -281,10 +284,15 @@ func (r *router) findAny() (time.Duration, bool) {
 		r.setMain(near)
 		return 0, true
 	}
-	l := r.race(r.nodes.order(prefer, time.Now()), nil, nil)
+	now := time.Now()
+	if wait := r.nextRound.Sub(now); wait > 0 {
+		return wait, false // every call that waits for a node kicks
+	}
+	l := r.race(r.nodes.order(prefer, now), nil, nil)
 	if l == nil {
-		r.announce(r.nodes.describe())
 		r.roundPause = min(max(2*r.roundPause, roundPause), roundPauseMax)
+		r.nextRound = time.Now().Add(r.roundPause)
+		r.announce(r.nodes.describe())
 		return r.roundPause, false
 	}
 	r.roundPause = 0
@@ -292,8 +300,9 @@ func (r *router) findAny() (time.Duration, bool) {
 	return 0, true
 }
 
-// findOther replaces main, whose node goes away. If it cannot, it returns when
-// to try again.
+// findOther replaces main, whose node goes away. That node is tried last for a
+// while: it may still lead, and is not to be gone back to at once for that. If
+// there is no other, findOther returns when to try again.
 func (r *router) findOther(main *link) (bool, time.Duration) {
 	r.lastLeave = time.Now()
 	l := r.race(r.without(main), func() bool { return main.usable() }, nil)
@@ -302,6 +311,7 @@ func (r *router) findOther(main *link) (bool, time.Duration) {
 		return false, r.leavePause
 	}
 	r.leavePause = 0
+	r.nodes.avoid(main.n, errAway)
 	r.setMain(l)
 	return true, 0
 }
@@ -338,16 +348,26 @@ func (r *router) findLeader(main *link, leader uint64) (bool, time.Duration) {
 	if ok, at := r.nodes.trusted(n, time.Now()); !ok && leader == r.triedLeader {
 		return false, time.Until(at)
 	}
-	r.triedLeader = leader
-	if near := r.near.Load(); near != nil && near.usable() && near.n == n {
-		r.near.Store(nil)
-		r.setMain(near)
-		main.overtake()
-		return true, 0
+	if wait := r.nextChase.Sub(time.Now()); wait > 0 {
+		return false, wait
 	}
+	r.triedLeader = leader
 	l := r.race([]*node{n}, func() bool { return main.usable() && main.leader.Load() == leader }, nil)
 	if l == nil {
 		return false, roundPauseMax
+	}
+	// Two nodes may each take the other for the leader, until both know.
+	if l.leader.Load() == leader {
+		r.chasePause, r.nextChase = 0, time.Time{}
+	} else {
+		r.chasePause = min(max(2*r.chasePause, dialStagger), roundPauseMax)
+		r.nextChase = time.Now().Add(r.chasePause)
+	}
+	// A near of that node is not made main: what it last said of the leader may
+	// be old, and would send calls back.
+	if near := r.near.Load(); near != nil && near.n == n {
+		r.near.Store(nil)
+		near.drain()
 	}
 	r.setMain(l)
 	main.overtake()
