@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -25,7 +26,7 @@ func ExampleOpError() {
 	defer srv.Stop()
 
 	ctx := context.Background()
-	c, err := Open(ctx, lis.Addr().String())
+	c, err := Open(ctx, lis.Addr().String(), WithTimeout(time.Minute))
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"path"
 	"slices"
 	"strings"
@@ -23,7 +22,7 @@ import (
 )
 
 // fakeCluster is a store in memory, behind one mutex, that several fake nodes
-// serve by the real protocol over loopback. It keeps the rules that the client
+// serve by the real protocol over fakeNet. It keeps the rules that the client
 // relies on (ids, revs, watches) and nothing else.
 type fakeCluster struct {
 	nodes []*fakeNode
@@ -86,7 +85,7 @@ func newCluster(t testing.TB, n int) *fakeCluster {
 	for i := range n {
 		node := &fakeNode{c: c, id: uint64(i + 1), cut: make(chan struct{}), resync: make(chan struct{})}
 		c.nodes = append(c.nodes, node)
-		node.serve(t, "127.0.0.1:0")
+		node.serve(network.free())
 		c.write(&doozerpb.Op{Path: fmt.Sprintf("/ctl/node/%d/addr", node.id), Value: []byte(node.addr())})
 	}
 	t.Cleanup(func() {
@@ -98,12 +97,8 @@ func newCluster(t testing.TB, n int) *fakeCluster {
 	return c
 }
 
-func (n *fakeNode) serve(t testing.TB, addr string) {
-	lis, err := net.Listen("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	n.lis = newFakeListener(lis)
+func (n *fakeNode) serve(addr string) {
+	n.lis = network.open(addr)
 	n.srv = grpc.NewServer(grpc.MaxRecvMsgSize(maxMessage), grpc.InitialWindowSize(1<<20), grpc.InitialConnWindowSize(1<<20))
 	doozerpb.RegisterDoozerServer(n.srv, &fakeService{n: n})
 	go n.srv.Serve(n.lis)
@@ -426,7 +421,7 @@ func (c *fakeCluster) open(t testing.TB, opts ...Option) *Client {
 
 func openTarget(t testing.TB, target string, opts ...Option) *Client {
 	t.Helper()
-	cl, err := Open(t.Context(), target, opts...)
+	cl, err := Open(t.Context(), target, append([]Option{onFakeNet()}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -445,12 +440,12 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	limit := time.After(10 * time.Second)
+	limit := time.After(time.Minute)
 	for !ok() {
 		select {
 		case <-tick.C:
 		case <-limit:
-			t.Fatalf("%s: not within 10 s", what)
+			t.Fatalf("%s: not within a minute", what)
 		}
 	}
 }

@@ -21,7 +21,7 @@ func newIDs(n uint32) (*ids, *atomic.Int64) {
 
 func acquire(t *testing.T, d *ids) *call {
 	t.Helper()
-	k := &call{verb: verbSet, deadline: time.Now().Add(time.Second)}
+	k := &call{verb: verbSet, deadline: time.Now().Add(time.Minute)}
 	if err := d.acquire(t.Context(), k); err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func TestRegisterOnceForAll(t *testing.T) {
 		results := make(chan error, 10)
 		for range 10 {
 			go func() {
-				results <- d.acquire(t.Context(), &call{verb: verbSet, deadline: time.Now().Add(time.Second)})
+				results <- d.acquire(t.Context(), &call{verb: verbSet, deadline: time.Now().Add(time.Minute)})
 			}()
 		}
 		synctest.Wait()

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	doozerpb "github.com/doozer-store/doozer/proto"
@@ -108,181 +109,191 @@ func storm(c *fakeCluster, rounds int, seed uint64, each func(i int)) int64 {
 }
 
 func TestWatchOverNodeLoss(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	c := newCluster(t, 3)
-	cl := c.open(t)
-	var wg sync.WaitGroup
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
-	defer cancel()
-	from := c.write(&doozerpb.Op{Path: "/w/first"})
-	const last = "/w/last"
-	for range 3 {
-		k := checker{glob: "/w/**", from: from}
-		wg.Go(func() {
-			for ev, err := range cl.Watch(ctx, k.glob, From(from), Progress(func(rev int64) { k.mark = rev })) {
-				if err == nil {
-					err = k.add(ev)
+	synctest.Test(t, func(t *testing.T) {
+		seed := rand.Uint64()
+		t.Logf("seed %d", seed)
+		c := newCluster(t, 3)
+		cl := c.open(t)
+		var wg sync.WaitGroup
+		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+		defer cancel()
+		from := c.write(&doozerpb.Op{Path: "/w/first"})
+		const last = "/w/last"
+		for range 3 {
+			k := checker{glob: "/w/**", from: from}
+			wg.Go(func() {
+				for ev, err := range cl.Watch(ctx, k.glob, From(from), Progress(func(rev int64) { k.mark = rev })) {
+					if err == nil {
+						err = k.add(ev)
+					}
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					if ev.Path == last {
+						break
+					}
 				}
-				if err != nil {
+				c.mu.Lock()
+				defer c.mu.Unlock()
+				if err := k.complete(c.events, c.rev); err != nil {
 					t.Error(err)
-					return
 				}
-				if ev.Path == last {
-					break
-				}
+			})
+		}
+		storm(c, 300, seed, func(i int) {
+			if i%10 == 0 {
+				c.nodes[i/10%3].cutWatches([]error{errCut, rpcRefusal(doozerpb.Code_STOPPING, 0)}[i/10%2])
 			}
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			if err := k.complete(c.events, c.rev); err != nil {
-				t.Error(err)
+			if i == 150 {
+				c.nodes[2].kill()
 			}
 		})
-	}
-	storm(c, 300, seed, func(i int) {
-		if i%10 == 0 {
-			c.nodes[i/10%3].cutWatches([]error{errCut, rpcRefusal(doozerpb.Code_STOPPING, 0)}[i/10%2])
-		}
-		if i == 150 {
-			c.nodes[2].kill()
-		}
+		c.write(&doozerpb.Op{Path: last})
+		wg.Wait()
 	})
-	c.write(&doozerpb.Op{Path: last})
-	wg.Wait()
 }
 
 // TestResyncKeepsTheMirror: a mirror that is built from a watch with Snapshot
 // equals the store, through resyncs and losses in the middle of snapshots.
 func TestResyncKeepsTheMirror(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	c := newCluster(t, 2)
-	cl := c.open(t)
-	storm(c, 50, seed, func(int) {})
-	w := cl.Watcher("/w/**", Snapshot())
-	defer w.Close()
-	if err := w.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		storm(c, 200, seed+1, func(i int) {
-			switch node := c.nodes[i%2]; i % 20 {
-			case 5:
-				node.resyncWatches()
-			case 10:
-				node.cutWatches(errCut)
-			case 15:
-				// The place to go on from is lost: the node resyncs.
-				c.set(func() { c.oldest = c.rev })
-				node.cutWatches(errCut)
-			}
-		})
-		c.write(&doozerpb.Op{Path: "/w/last"})
-	}()
-	mirror := make(map[string]int64)
-	for mirror["/w/last"] == 0 {
-		ev, err := w.Next(t.Context())
-		if err != nil {
+	synctest.Test(t, func(t *testing.T) {
+		seed := rand.Uint64()
+		t.Logf("seed %d", seed)
+		c := newCluster(t, 2)
+		cl := c.open(t)
+		storm(c, 50, seed, func(int) {})
+		w := cl.Watcher("/w/**", Snapshot())
+		defer w.Close()
+		if err := w.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if ev.Del {
-			if _, ok := mirror[ev.Path]; !ok {
-				t.Errorf("%s was deleted and not there", ev.Path)
+		go func() {
+			storm(c, 200, seed+1, func(i int) {
+				switch node := c.nodes[i%2]; i % 20 {
+				case 5:
+					node.resyncWatches()
+				case 10:
+					node.cutWatches(errCut)
+				case 15:
+					// The place to go on from is lost: the node resyncs.
+					c.set(func() { c.oldest = c.rev })
+					node.cutWatches(errCut)
+				}
+			})
+			c.write(&doozerpb.Op{Path: "/w/last"})
+		}()
+		mirror := make(map[string]int64)
+		for mirror["/w/last"] == 0 {
+			ev, err := w.Next(t.Context())
+			if err != nil {
+				t.Fatal(err)
 			}
-			delete(mirror, ev.Path)
-			continue
+			if ev.Del {
+				if _, ok := mirror[ev.Path]; !ok {
+					t.Errorf("%s was deleted and not there", ev.Path)
+				}
+				delete(mirror, ev.Path)
+				continue
+			}
+			if mirror[ev.Path] == ev.Rev {
+				t.Errorf("%s at rev %d came twice", ev.Path, ev.Rev)
+			}
+			mirror[ev.Path] = ev.Rev
 		}
-		if mirror[ev.Path] == ev.Rev {
-			t.Errorf("%s at rev %d came twice", ev.Path, ev.Rev)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		want := c.matching("/w/**")
+		if len(want) != len(mirror) {
+			t.Errorf("the mirror has %d files, the store %d", len(mirror), len(want))
 		}
-		mirror[ev.Path] = ev.Rev
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	want := c.matching("/w/**")
-	if len(want) != len(mirror) {
-		t.Errorf("the mirror has %d files, the store %d", len(mirror), len(want))
-	}
-	for _, f := range want {
-		if mirror[f.GetPath()] != f.GetRev() {
-			t.Errorf("%s: rev %d in the mirror, %d in the store", f.GetPath(), mirror[f.GetPath()], f.GetRev())
+		for _, f := range want {
+			if mirror[f.GetPath()] != f.GetRev() {
+				t.Errorf("%s: rev %d in the mirror, %d in the store", f.GetPath(), mirror[f.GetPath()], f.GetRev())
+			}
 		}
-	}
+	})
 }
 
 func TestWatchStart(t *testing.T) {
-	c := newCluster(t, 1)
-	cl := c.open(t)
-	w := cl.Watcher("/x")
-	defer w.Close()
-	if err := w.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	rev := mustSet(t, cl, "/x", "1")
-	ev, err := w.Next(t.Context())
-	if err != nil || ev.Rev != rev || string(ev.Value) != "1" || ev.More {
-		t.Errorf("event %+v, %v", ev, err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := w.Next(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("next = %v", err)
-	}
-	mustSet(t, cl, "/x", "2")
-	if ev, err = w.Next(t.Context()); err != nil || string(ev.Value) != "2" {
-		t.Errorf("a canceled Next broke the watcher: %+v, %v", ev, err)
-	}
-	w.Close()
-	if _, err := w.Next(t.Context()); !errors.Is(err, ErrClosed) {
-		t.Errorf("next after close = %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 1)
+		cl := c.open(t)
+		w := cl.Watcher("/x")
+		defer w.Close()
+		if err := w.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		rev := mustSet(t, cl, "/x", "1")
+		ev, err := w.Next(t.Context())
+		if err != nil || ev.Rev != rev || string(ev.Value) != "1" || ev.More {
+			t.Errorf("event %+v, %v", ev, err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := w.Next(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("next = %v", err)
+		}
+		mustSet(t, cl, "/x", "2")
+		if ev, err = w.Next(t.Context()); err != nil || string(ev.Value) != "2" {
+			t.Errorf("a canceled Next broke the watcher: %+v, %v", ev, err)
+		}
+		w.Close()
+		if _, err := w.Next(t.Context()); !errors.Is(err, ErrClosed) {
+			t.Errorf("next after close = %v", err)
+		}
+	})
 }
 
 func TestWait(t *testing.T) {
-	c := newCluster(t, 1)
-	cl := c.open(t)
-	rev := mustSet(t, cl, "/x", "1")
-	if ev, err := cl.Wait(t.Context(), "/x", 1); err != nil || ev.Rev != rev {
-		t.Errorf("wait = %+v, %v", ev, err)
-	}
-	c.set(func() { c.oldest = rev })
-	_, err := cl.Wait(t.Context(), "/x", 1)
-	var late *TooLateError
-	if !errors.As(err, &late) || late.Oldest != rev {
-		t.Errorf("wait = %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 1)
+		cl := c.open(t)
+		rev := mustSet(t, cl, "/x", "1")
+		if ev, err := cl.Wait(t.Context(), "/x", 1); err != nil || ev.Rev != rev {
+			t.Errorf("wait = %+v, %v", ev, err)
+		}
+		c.set(func() { c.oldest = rev })
+		_, err := cl.Wait(t.Context(), "/x", 1)
+		var late *TooLateError
+		if !errors.As(err, &late) || late.Oldest != rev {
+			t.Errorf("wait = %v", err)
+		}
+	})
 }
 
 func TestWatchErrors(t *testing.T) {
-	c := newCluster(t, 2)
-	cl := c.open(t)
-	for _, test := range []struct {
-		opts []WatchOption
-		code doozerpb.Code
-		want error
-	}{
-		{[]WatchOption{Snapshot(), From(3)}, 0, ErrBadRequest},
-		{nil, doozerpb.Code_BAD_GLOB, ErrBadGlob},
-		{[]WatchOption{NoResync()}, doozerpb.Code_TOO_LATE, ErrTooLate},
-	} {
-		w := cl.Watcher("/**", test.opts...)
-		if test.code != 0 {
-			if err := w.Start(t.Context()); err != nil {
-				t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2)
+		cl := c.open(t)
+		for _, test := range []struct {
+			opts []WatchOption
+			code doozerpb.Code
+			want error
+		}{
+			{[]WatchOption{Snapshot(), From(3)}, 0, ErrBadRequest},
+			{nil, doozerpb.Code_BAD_GLOB, ErrBadGlob},
+			{[]WatchOption{NoResync()}, doozerpb.Code_TOO_LATE, ErrTooLate},
+		} {
+			w := cl.Watcher("/**", test.opts...)
+			if test.code != 0 {
+				if err := w.Start(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				for _, n := range c.nodes {
+					n.cutWatches(rpcRefusal(test.code, 5))
+				}
 			}
-			for _, n := range c.nodes {
-				n.cutWatches(rpcRefusal(test.code, 5))
+			_, err := nextEvent(t.Context(), w)
+			if !errors.Is(err, test.want) {
+				t.Errorf("%v, want %v", err, test.want)
 			}
+			if _, again := w.Next(t.Context()); !errors.Is(again, test.want) {
+				t.Errorf("the error is not final: %v", again)
+			}
+			w.Close()
 		}
-		_, err := nextEvent(t.Context(), w)
-		if !errors.Is(err, test.want) {
-			t.Errorf("%v, want %v", err, test.want)
-		}
-		if _, again := w.Next(t.Context()); !errors.Is(again, test.want) {
-			t.Errorf("the error is not final: %v", again)
-		}
-		w.Close()
-	}
+	})
 }
 
 func nextEvent(ctx context.Context, w *Watcher) (Event, error) {
@@ -292,60 +303,64 @@ func nextEvent(ctx context.Context, w *Watcher) (Event, error) {
 }
 
 func TestWatchLeavesASilentNode(t *testing.T) {
-	c := newCluster(t, 2)
-	cl := c.open(t)
-	w := cl.Watcher("/x")
-	defer w.Close()
-	if err := w.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	node := w.stream.n.addr
-	for _, n := range c.nodes {
-		if n.addr() == node {
-			n.lis.freeze()
-		} else {
-			c.set(func() { c.leader = n.id })
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2)
+		cl := c.open(t)
+		w := cl.Watcher("/x")
+		defer w.Close()
+		if err := w.Start(t.Context()); err != nil {
+			t.Fatal(err)
 		}
-	}
-	c.write(&doozerpb.Op{Path: "/x"})
-	start := time.Now()
-	if ev, err := nextEvent(t.Context(), w); err != nil || ev.Path != "/x" {
-		t.Fatalf("%+v, %v", ev, err)
-	}
-	if d := time.Since(start); d > watchSilence+2*time.Second {
-		t.Errorf("it took %v", d)
-	}
+		node := w.stream.n.addr
+		for _, n := range c.nodes {
+			if n.addr() == node {
+				n.lis.freeze()
+			} else {
+				c.set(func() { c.leader = n.id })
+			}
+		}
+		c.write(&doozerpb.Op{Path: "/x"})
+		start := time.Now()
+		if ev, err := nextEvent(t.Context(), w); err != nil || ev.Path != "/x" {
+			t.Fatalf("%+v, %v", ev, err)
+		}
+		if d := time.Since(start); d > watchSilence+2*time.Second {
+			t.Errorf("it took %v", d)
+		}
+	})
 }
 
 // TestSlowConsumer: what a watch does not consume stays at the node.
 func TestSlowConsumer(t *testing.T) {
-	c := newCluster(t, 1)
-	cl := c.open(t)
-	w := cl.Watcher("/big/**", From(1))
-	defer w.Close()
-	if err := w.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	value := make([]byte, 100<<10)
-	for i := range 100 {
-		c.write(&doozerpb.Op{Path: fmt.Sprintf("/big/%d", i), Value: value})
-	}
-	// Calls go on beside the stalled watch, over the same connection.
-	for range 10 {
-		mustSet(t, cl, "/x", "1")
-	}
-	seen := 0
-	for seen < 100 {
-		ev, err := w.Next(t.Context())
-		if err != nil {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 1)
+		cl := c.open(t)
+		w := cl.Watcher("/big/**", From(1))
+		defer w.Close()
+		if err := w.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if held := len(w.view.queue); held > 10 {
-			t.Fatalf("%d events are held", held)
+		value := make([]byte, 100<<10)
+		for i := range 100 {
+			c.write(&doozerpb.Op{Path: fmt.Sprintf("/big/%d", i), Value: value})
 		}
-		seen++
-		if ev.Path != fmt.Sprintf("/big/%d", seen-1) {
-			t.Fatalf("event %d is %s", seen, ev.Path)
+		// Calls go on beside the stalled watch, over the same connection.
+		for range 10 {
+			mustSet(t, cl, "/x", "1")
 		}
-	}
+		seen := 0
+		for seen < 100 {
+			ev, err := w.Next(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if held := len(w.view.queue); held > 10 {
+				t.Fatalf("%d events are held", held)
+			}
+			seen++
+			if ev.Path != fmt.Sprintf("/big/%d", seen-1) {
+				t.Fatalf("event %d is %s", seen, ev.Path)
+			}
+		}
+	})
 }
