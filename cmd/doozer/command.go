@@ -24,6 +24,8 @@ type command struct {
 	stdout *bufio.Writer // flushed by finish, by watch after each change
 	stderr io.Writer
 
+	drills drills // the engine of firedrill
+
 	// Global flags.
 	uri     string
 	format  formatFlag
@@ -44,6 +46,7 @@ func newCommand(env []string, stdin io.Reader, stdout, stderr io.Writer) *comman
 	c := &command{
 		env: env, stdin: stdin, out: stdout, stdout: bufio.NewWriter(stdout), stderr: stderr,
 		uri: defaultURI, format: formatText, timeout: timeoutFlag{d: defaultTimeout},
+		drills: drillEngine{},
 	}
 	if uri := c.getenv("DOOZER_URI"); uri != "" {
 		c.uri = uri

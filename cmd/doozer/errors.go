@@ -11,7 +11,7 @@ import (
 // Exit statuses, an interface to scripts.
 const (
 	statusDone      = 0
-	statusCondition = 1  // a condition failed
+	statusCondition = 1  // a condition failed, or a check of firedrill
 	statusError     = 2  // any other error
 	statusNoFile    = 3  // no such file
 	statusUsage     = 64 // the command line, or the script of txn, is wrong
@@ -68,6 +68,8 @@ func (c *command) describe(err error) (text string, status int) {
 	switch {
 	case errors.As(err, &usage):
 		return usage.Error(), statusUsage
+	case errors.Is(err, errDrillFailed):
+		return text, statusCondition
 	case errors.Is(err, client.ErrBadTarget):
 		return text, statusUsage
 	case errors.As(err, &mismatch):

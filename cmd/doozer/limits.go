@@ -27,6 +27,10 @@ const (
 	// maxCompletions is how many names are offered to the shell.
 	maxCompletions = 200
 
+	// maxDrillsASecond is how many reports of firedrill may be begun in one
+	// second and one directory; the next one is refused.
+	maxDrillsASecond = 100
+
 	// childGrace is how long a command of watch --exec has between SIGTERM and
 	// SIGKILL when watch is told to end.
 	childGrace = 5 * time.Second

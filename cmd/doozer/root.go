@@ -101,6 +101,7 @@ func (c *command) root() *cobra.Command {
 	c.addNop(root)
 	c.addLog(root)
 	c.addStatus(root)
+	c.addFiredrill(root)
 	c.addVersion(root)
 	c.addCompletion(root)
 	c.addHelp(root)

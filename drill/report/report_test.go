@@ -72,6 +72,7 @@ func TestVerdicts(t *testing.T) {
 		{drill.Report{Runs: []drill.Run{run(held, held), run(held)}}, Passed, "all 3 checks held in 2 drills"},
 		{drill.Report{Runs: []drill.Run{run(held), run(broken)}}, Failed, "1 of 2 checks failed in 2 drills"},
 		{drill.Report{Runs: []drill.Run{run(held), run()}, Interrupted: true}, Interrupted, "ended before all was done; 1 check held so far"},
+		{drill.Report{Runs: []drill.Run{run(held), run()}}, Interrupted, "ended before all was done; 1 check held so far"},
 		{drill.Report{Runs: []drill.Run{run(broken)}, Interrupted: true}, Failed, "1 of 1 check failed in 1 drill"},
 	}
 	for _, tt := range tests {

@@ -17,7 +17,7 @@ const (
 	Passed Verdict = "passed"
 	// Failed: a check did not hold, whatever else happened.
 	Failed Verdict = "failed"
-	// Interrupted: it was told to end before; what was checked held.
+	// Interrupted: it ended before all was checked; what was checked held.
 	Interrupted Verdict = "interrupted"
 	// Nothing: nothing was checked, so nothing is known.
 	Nothing Verdict = "nothing checked"
@@ -31,8 +31,10 @@ func Judge(r *drill.Report) Verdict {
 		return Failed
 	case r.Interrupted:
 		return Interrupted
-	case total == 0 || !r.Passed():
+	case total == 0:
 		return Nothing
+	case slices.ContainsFunc(r.Runs, func(run drill.Run) bool { return len(run.Checks) == 0 }):
+		return Interrupted
 	}
 	return Passed
 }
