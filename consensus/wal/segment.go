@@ -55,8 +55,10 @@ func prepare(fs FS, dir, name string, size int64) prepared {
 	}
 	if err = f.Allocate(size); err != nil {
 		err = fmt.Errorf("wal: allocate %d bytes for %s: %w", size, name, err)
-	} else if err = errors.Join(f.Sync(), fs.SyncDir(dir)); err != nil {
+	} else if err = f.Sync(); err != nil {
 		err = fmt.Errorf("wal: sync %s: %w", name, err)
+	} else if err = fs.SyncDir(dir); err != nil {
+		err = fmt.Errorf("wal: sync the directory of %s: %w", name, err)
 	}
 	if err != nil {
 		f.Close()
