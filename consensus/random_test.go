@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -28,7 +29,9 @@ func TestRandomFaults(t *testing.T) {
 	}
 	for i, seed := range seeds {
 		size := 3 + 2*(i%2)
-		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) { (&chaos{t: t, seed: seed}).run(size) })
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { (&chaos{t: t, seed: seed}).run(size) })
+		})
 	}
 }
 
