@@ -8,7 +8,10 @@
 // verbs share. Each verb has a file of its own name. flags.go are the types of
 // flags, input.go reads values, script.go and script_json.go read the
 // transactions of txn, exec.go runs the commands of watch --exec, output.go,
-// table.go and record.go format, limits.go says what is bounded.
+// table.go and record.go format, limits.go says what is bounded. firedrill is
+// more than a file: its places (the program to run, the directories), its live
+// lines and its run are beside it; what it does and how that is shown are
+// packages drill and drill/report.
 //
 // # Rules
 //
@@ -23,5 +26,7 @@
 //
 // A verb runs on the caller's goroutine. Those beside it belong to package
 // client, which ends them in Close before the verb returns, and to os/exec,
-// which ends them before the command of watch --exec counts as ended.
+// which ends them before the command of watch --exec counts as ended. Those of
+// a fire drill, and its processes, have ended when drill.Run has returned; only
+// one of them at a time calls the live lines.
 package main

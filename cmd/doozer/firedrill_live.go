@@ -143,11 +143,7 @@ func (l *live) paint(p drill.Progress) {
 		"  checks  " + checks,
 	}
 	l.wipe()
-	l.out.WriteString("\x1b[?7l")
-	for _, line := range lines {
-		l.out.WriteString(line + "\n")
-	}
-	l.out.WriteString("\x1b[?7h")
+	l.out.WriteString("\x1b[?7l" + strings.Join(lines, "\n") + "\x1b[?7h\n")
 	l.painted = len(lines)
 }
 

@@ -72,9 +72,14 @@ func executable(path string) (string, error) {
 	}
 	// With a slash in it nothing is searched.
 	if _, err := exec.LookPath(abs); err != nil {
-		var e *exec.Error
-		if errors.As(err, &e) {
-			err = e.Err
+		// What is around the cause names the path made absolute.
+		var search *exec.Error
+		if errors.As(err, &search) {
+			err = search.Err
+		}
+		var stat *fs.PathError
+		if errors.As(err, &stat) {
+			err = stat.Err
 		}
 		return "", fmt.Errorf("%s: %w", path, err)
 	}
