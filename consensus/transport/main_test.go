@@ -22,6 +22,9 @@ import (
 // node 2 that runs until it is killed, see TestKill.
 const childEnv = "TRANSPORT_TEST_CHILD"
 
+// patience is how long a test waits for what must come.
+const patience = time.Minute
+
 func TestMain(m *testing.M) {
 	if arg := os.Getenv(childEnv); arg != "" {
 		fmt.Fprintln(os.Stderr, child(arg))
@@ -40,7 +43,7 @@ func TestMain(m *testing.M) {
 // leaked waits for the goroutines of the tests to end, and returns the stacks
 // of those that do not.
 func leaked() string {
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(patience)
 	for {
 		buf := make([]byte, 1<<20)
 		buf = buf[:runtime.Stack(buf, true)]
@@ -129,7 +132,7 @@ func (r *recorder) conn(format string, args ...any) {
 // wait returns when cond, called with the lock held, is true.
 func (r *recorder) wait(t testing.TB, what string, cond func() bool) {
 	t.Helper()
-	timeout := time.After(15 * time.Second)
+	timeout := time.After(patience)
 	for {
 		r.mu.Lock()
 		ok, changed := cond(), r.changed
@@ -169,15 +172,6 @@ func (r *recorder) received() []*raftpb.Message {
 // forget clears the connection events.
 func (r *recorder) forget() { r.note(func() { r.conns = nil }) }
 
-func listen(t testing.TB, addr string) net.Listener {
-	t.Helper()
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return l
-}
-
 // config is for node id among the given addresses, whose index is id-1.
 func config(id uint64, lis net.Listener, h Handler, addrs []string) Config {
 	c := Config{
@@ -185,6 +179,7 @@ func config(id uint64, lis net.Listener, h Handler, addrs []string) Config {
 		Peers: map[uint64]string{}, BootstrapID: []byte("boot"), Incarnation: fmt.Appendf(nil, "inc%d", id),
 		ClusterID:   func() []byte { return []byte("cluster") },
 		DialOptions: []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())},
+		Dial:        network.dial,
 	}
 	for i, a := range addrs {
 		if uint64(i+1) != id {
@@ -200,18 +195,25 @@ type node struct {
 	addr string
 }
 
-// nodes starts n connected transports.
+// nodes starts n connected transports on the network in memory.
 func nodes(t testing.TB, n int, change func(*Config)) []*node {
 	t.Helper()
 	var ls []net.Listener
-	var addrs []string
 	for range n {
-		l := listen(t, "127.0.0.1:0")
-		ls = append(ls, l)
+		ls = append(ls, network.listen(""))
+	}
+	return nodesAt(t, ls, change)
+}
+
+// nodesAt starts connected transports, one at each listener.
+func nodesAt(t testing.TB, ls []net.Listener, change func(*Config)) []*node {
+	t.Helper()
+	var addrs []string
+	for _, l := range ls {
 		addrs = append(addrs, l.Addr().String())
 	}
 	var all []*node
-	for i := range n {
+	for i := range ls {
 		r := newRecorder()
 		c := config(uint64(i+1), ls[i], r, addrs)
 		if change != nil {
