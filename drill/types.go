@@ -9,6 +9,13 @@ type Drill struct {
 	// Missing is what this machine lacks to run it and how to get it, "" when it
 	// can be run.
 	Missing string
+
+	// harm is done step by step; each step says how it is undone.
+	harm []step
+	// needs is what the machine must be able to do.
+	needs []need
+	// setUp changes what the cluster is started with; nil: nothing.
+	setUp func(*setting)
 }
 
 // Options of a run of drills. Zero values mean the defaults.
@@ -27,6 +34,13 @@ type Options struct {
 	// Drills are the names of those to run; empty means all that this machine
 	// can run.
 	Drills []string
+	// Hold is how long the harm lasts; 0: 1.2 s.
+	Hold time.Duration
+	// MinRate is how many successful operations a second there must be before
+	// the harm; 0: 50. A run below that is invalid, and done again.
+	MinRate float64
+	// Log, if not nil, is told what happens, line by line.
+	Log func(line string)
 	// Progress, if not nil, is told several times a second how it goes, from
 	// one goroutine.
 	Progress func(Progress)
@@ -58,6 +72,7 @@ type Report struct {
 	Runs    []Run
 	Samples []Sample // of the whole run, one an interval
 	Skipped []Skip   // drills that this machine can't run
+	Invalid []Skip   // attempts that proved nothing, and were made again
 	// Interrupted says that it was told to end before all was done: the last run
 	// may be in part, without checks.
 	Interrupted bool
@@ -65,11 +80,9 @@ type Report struct {
 
 // Passed tells whether every check of every run held.
 func (r *Report) Passed() bool {
-	for _, run := range r.Runs {
-		for _, c := range run.Checks {
-			if !c.OK {
-				return false
-			}
+	for i := range r.Runs {
+		if !r.Runs[i].Passed() {
+			return false
 		}
 	}
 	return len(r.Runs) > 0
@@ -96,10 +109,31 @@ type Run struct {
 	// Ops counts operations by what became of them.
 	OK, Unknown, Refused int
 	Checks               []Check
+	// Nodes is how many there were.
+	Nodes int
+	// Dir has the nodes' logs and data, and the history; "" after a run in
+	// which every check passed.
+	Dir string
+	// Snapshots is how many snapshots nodes installed.
+	Snapshots int
+	// Watched is how many changes watches were given, in how many streams;
+	// Resyncs and TooLate count those that met the edge of the window.
+	Watched, Streams, Resyncs, TooLate int
+}
+
+// Passed tells whether every check of the run held.
+func (r *Run) Passed() bool {
+	for _, c := range r.Checks {
+		if !c.OK {
+			return false
+		}
+	}
+	return len(r.Checks) > 0
 }
 
 // Fault is one harm, as it was done.
 type Fault struct {
+	Kind     string // "kill"
 	What     string // "kill -9 b (leader)"
 	From, To time.Duration
 }

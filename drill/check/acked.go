@@ -25,7 +25,7 @@ func Acked(ops []Op, log []Event, tree map[string]Event) error {
 	}
 	written := make(map[string]bool, len(ops))
 	for _, o := range ops {
-		if o.Kind == Read {
+		if !o.Writes() {
 			continue
 		}
 		written[o.Value] = true
@@ -78,7 +78,7 @@ func Revs(ops []Op) error {
 	var p Problems
 	var done []Op
 	for _, o := range ops {
-		if o.Outcome == OK && o.Kind != Read {
+		if o.Outcome == OK && o.Writes() {
 			done = append(done, o)
 		}
 	}
@@ -153,7 +153,7 @@ func Counters(prefix string, log []Event) (sum int64, err error) {
 func MaxGap(ops []Op, from, to time.Duration) time.Duration {
 	var at []time.Duration
 	for _, o := range ops {
-		if o.Outcome == OK && o.Kind != Read {
+		if o.Outcome == OK && o.Writes() {
 			at = append(at, o.Return)
 		}
 	}

@@ -17,7 +17,20 @@ const (
 	Write
 	// CAS sets a file if it is unchanged since If; If 0: if it is missing.
 	CAS
+	// Del deletes a file if it is unchanged since If; If 0: if there is one.
+	Del
+	// Txn does Parts, all or nothing.
+	Txn
+	// List reads all files that match the glob in Path, into Files: as they are,
+	// or as they were at rev At.
+	List
+	// Local reads a file from the state of one node, which may be old.
+	Local
 )
+
+var kindNames = [...]string{"get", "set", "cas", "del", "txn", "list", "local get"}
+
+func (k Kind) String() string { return kindNames[k] }
 
 // Outcome is what the caller was told.
 type Outcome int
@@ -31,10 +44,12 @@ const (
 	Unknown
 	// Failed: it was certainly not done.
 	Failed
+	// TooLate: the rev asked for is below the window, which begins at Rev.
+	TooLate
 )
 
 func (o Outcome) String() string {
-	return [...]string{"ok", "mismatch", "unknown", "failed"}[o]
+	return [...]string{"ok", "mismatch", "unknown", "failed", "too late"}[o]
 }
 
 // Op is one call and its outcome. Values must be unique over all writes of a
@@ -44,21 +59,55 @@ type Op struct {
 	Kind    Kind
 	Path    string
 	Value   string // written, or read
-	If      int64  // CAS only
+	If      int64  // CAS and Del only
 	Rev     int64
 	Outcome Outcome
 	Err     string // what the caller was told when it was neither done nor a mismatch
+	// ID is the message that every change of a write carries; no two writes
+	// have the same.
+	ID    string
+	At    int64   // List only; 0: as they are
+	Files []Event // List only
+	Parts []Part  // Txn only
+	Index int     // Txn only: of the part whose condition failed
 	// Since the start of the history, by a clock that never goes back.
 	Call, Return time.Duration
 }
 
+// Part is one path of a transaction: what is asked of it, what is done to it,
+// or both.
+type Part struct {
+	Path    string
+	Missing bool  // asked: that there is no file
+	If      int64 // asked: that it is unchanged since; 0: nothing
+	Set     bool  // done: Value is written
+	Del     bool  // done: the file is deleted
+	Value   string
+}
+
+// asks tells whether the part has a condition.
+func (p Part) asks() bool { return p.Missing || p.If != 0 }
+
+// Writes tells whether the operation was to change something.
+func (o Op) Writes() bool {
+	return o.Kind == Write || o.Kind == CAS || o.Kind == Del || o.Kind == Txn
+}
+
 func (o Op) String() string {
-	what := [...]string{"get", "set", "cas"}[o.Kind]
-	if o.Kind == CAS {
-		what = fmt.Sprintf("cas if %d", o.If)
+	what := fmt.Sprintf("%s %s %q", o.Kind, o.Path, clip(o.Value))
+	switch {
+	case o.Kind == CAS || o.Kind == Del && o.If != 0:
+		what = fmt.Sprintf("%s if %d %s %q", o.Kind, o.If, o.Path, clip(o.Value))
+	case o.Kind == Txn:
+		what = fmt.Sprintf("txn %v", o.Parts)
+	case o.Kind == List:
+		what = fmt.Sprintf("list %s at %d: %d files", o.Path, o.At, len(o.Files))
 	}
-	s := fmt.Sprintf("caller %d %s %s %q: %s rev %d [%v, %v]",
-		o.Client, what, o.Path, clip(o.Value), o.Outcome, o.Rev, o.Call.Round(time.Microsecond), o.Return.Round(time.Microsecond))
+	if o.ID != "" {
+		what += " as " + o.ID
+	}
+	s := fmt.Sprintf("caller %d %s: %s rev %d [%v, %v]",
+		o.Client, what, o.Outcome, o.Rev, o.Call.Round(time.Microsecond), o.Return.Round(time.Microsecond))
 	if o.Err != "" {
 		s += " " + o.Err
 	}
@@ -78,6 +127,8 @@ type Event struct {
 	Value string
 	Rev   int64
 	Del   bool
+	// ID is the message that the change carries.
+	ID string
 }
 
 func (e Event) String() string {

@@ -2,6 +2,8 @@ package check
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/anishathalye/porcupine"
@@ -13,38 +15,82 @@ import (
 type file struct {
 	value string
 	rev   int64 // 0: no file
-	above int64
+	above int64 // of no file: the rev that deleted it is not below that
 }
 
 const unknownRev = -1
 
 // floor is a rev that the next write's is certainly above.
 func (f file) floor() int64 {
-	if f.rev == unknownRev {
-		return f.above
-	}
-	return f.rev
+	return max(f.rev, f.above)
 }
 
-// Linearizable looks for one order of all reads and writes of each path that
-// every caller's view fits. It gives up after limit and says so.
+// touch is what one operation did to, or saw of, one path. A history of
+// operations on many paths at once has an order only if those of each path have
+// one; Serial checks them together.
+type touch struct {
+	op   Op
+	read bool // the file was read: Value at Rev
+	part Part // else
+	// failed: the condition of part did not hold, the file was at op.Rev.
+	failed bool
+}
+
+// touches is what o did to each path; all are the paths of the history.
+func touches(o Op, all []string) map[string]touch {
+	out := map[string]touch{}
+	switch {
+	case o.Outcome == Failed || o.Outcome == TooLate || o.Kind == Local || o.Kind == List && o.At != 0:
+		// it did nothing, or told nothing about the present
+	case o.Kind == Read && o.Outcome == OK:
+		out[o.Path] = touch{op: o, read: true}
+	case o.Kind == List && o.Outcome == OK:
+		for _, path := range all {
+			if Match(o.Path, path) {
+				out[path] = touch{op: Op{Client: o.Client, Kind: Read, Path: path, Call: o.Call, Return: o.Return}, read: true}
+			}
+		}
+		for _, f := range o.Files {
+			t := out[f.Path]
+			t.op.Path, t.op.Value, t.op.Rev, t.read = f.Path, f.Value, f.Rev, true
+			out[f.Path] = t
+		}
+	case o.Writes():
+		for i, part := range parts(o) {
+			if t := (touch{op: o, part: part, failed: o.Outcome == Mismatch && i == o.Index}); o.Outcome != Mismatch || i <= o.Index {
+				out[part.Path] = t
+			}
+		}
+	}
+	return out
+}
+
+// Linearizable looks for one order of all operations on each path that every
+// caller's view fits. It gives up after limit and says so.
 func Linearizable(ops []Op, limit time.Duration) error {
 	var end time.Duration
+	paths := map[string]bool{}
 	for _, o := range ops {
 		end = max(end, o.Return)
+		if o.Kind != List && o.Kind != Txn {
+			paths[o.Path] = true
+		}
+		for _, part := range o.Parts {
+			paths[part.Path] = true
+		}
 	}
 	byPath := map[string][]porcupine.Operation{}
+	all := slices.Collect(maps.Keys(paths))
 	for _, o := range ops {
-		if o.Outcome == Failed || (o.Kind == Read && o.Outcome != OK) {
-			continue // it did nothing and told nothing
-		}
 		back := o.Return
 		if o.Outcome == Unknown {
 			back = end + 1 // it may happen at any time yet
 		}
-		byPath[o.Path] = append(byPath[o.Path], porcupine.Operation{
-			ClientId: o.Client, Input: o, Output: o, Call: int64(o.Call), Return: int64(back),
-		})
+		for path, t := range touches(o, all) {
+			byPath[path] = append(byPath[path], porcupine.Operation{
+				ClientId: o.Client, Input: t, Output: t, Call: int64(o.Call), Return: int64(back),
+			})
+		}
 	}
 	var p Problems
 	m := model()
@@ -65,52 +111,66 @@ func model() porcupine.Model {
 		Init: func() []any { return []any{file{}} },
 		Step: func(state, input, _ any) []any {
 			var out []any
-			for _, f := range step(state.(file), input.(Op)) {
+			for _, f := range step(state.(file), input.(touch)) {
 				out = append(out, f)
 			}
 			return out
 		},
-		DescribeOperation: func(input, _ any) string { return fmt.Sprint(input) },
+		DescribeOperation: func(input, _ any) string { return fmt.Sprint(input.(touch).op) },
 	}
 	return m.ToModel()
 }
 
-// step returns the states that o, with the outcome it had, can leave behind;
+// step returns the states that t, with the outcome it had, can leave behind;
 // none when it could not have had that outcome in state f.
-func step(f file, o Op) []file {
-	done := file{value: o.Value, rev: o.Rev}
+func step(f file, t touch) []file {
+	o, part := t.op, t.part
 	switch {
-	case o.Kind == Read && o.Rev == 0:
+	case t.read && o.Rev == 0:
 		if f.rev != 0 {
 			return nil
 		}
 		return []file{f}
-	case o.Kind == Read:
+	case t.read:
 		if f.rev == 0 || f.value != o.Value || !f.is(o.Rev) {
 			return nil
 		}
-		return []file{done}
+		return []file{{value: o.Value, rev: o.Rev}}
 	case o.Outcome == Unknown:
-		blind := file{value: o.Value, rev: unknownRev, above: f.floor()}
-		if o.Kind == CAS && !f.holds(o.If) {
+		if !f.holds(part) {
 			return []file{f}
 		}
-		return []file{f, blind}
-	case o.Outcome == Mismatch:
-		if o.Kind != CAS || !f.is(o.Rev) {
+		return []file{f, f.after(part, unknownRev)}
+	case t.failed:
+		if !f.is(o.Rev) || holds(part, o.Rev) || !part.asks() {
 			return nil
 		}
-		f.rev, f.above = o.Rev, 0
-		if f.holds(o.If) {
-			return nil
+		if f.rev != o.Rev {
+			f.rev, f.above = o.Rev, 0
 		}
 		return []file{f}
+	case !f.holds(part):
+		return nil
+	case o.Outcome == Mismatch:
+		return []file{f} // another condition of the transaction failed
 	case o.Rev <= f.floor():
 		return nil
-	case o.Kind == CAS && !f.holds(o.If):
-		return nil
 	}
-	return []file{done}
+	return []file{f.after(part, o.Rev)}
+}
+
+// after is the file once a part was done at rev.
+func (f file) after(p Part, rev int64) file {
+	known := max(rev, f.floor())
+	switch {
+	case p.Del:
+		return file{above: known}
+	case !p.Set:
+		return f
+	case rev == unknownRev:
+		return file{value: p.Value, rev: rev, above: known}
+	}
+	return file{value: p.Value, rev: rev}
 }
 
 // is tells whether the file's rev may be rev.
@@ -118,15 +178,12 @@ func (f file) is(rev int64) bool {
 	return f.rev == rev || f.rev == unknownRev && rev > f.above
 }
 
-// holds tells whether "unchanged since rev" (0: missing) may hold.
-func (f file) holds(rev int64) bool {
-	switch {
-	case rev == 0:
-		return f.rev == 0
-	case f.rev == unknownRev:
-		return rev > f.above
+// holds tells whether the condition of a part may hold.
+func (f file) holds(p Part) bool {
+	if f.rev == unknownRev {
+		return !p.Missing && (p.If == 0 || p.If > f.above)
 	}
-	return f.rev != 0 && f.rev <= rev
+	return holds(p, f.rev)
 }
 
 // tail shows the last operations of a history that has no order.
@@ -134,7 +191,7 @@ func tail(history []porcupine.Operation) string {
 	const shown = 12
 	s := ""
 	for _, h := range history[max(0, len(history)-shown):] {
-		s += fmt.Sprintf("  %v\n", h.Input)
+		s += fmt.Sprintf("  %v\n", h.Input.(touch).op)
 	}
 	return s
 }

@@ -83,7 +83,7 @@ func history(seed int64, stale bool) []Op {
 			o.Kind, o.Value, o.Rev = Read, seen.value, seen.rev
 		case 1:
 			o.Kind, o.If = CAS, max(0, now.rev-int64(r.Intn(2)))
-			if !now.holds(o.If) {
+			if !now.holds(Part{Missing: o.If == 0, If: o.If}) {
 				o.Value, o.Outcome, o.Rev = fmt.Sprint("c", i), Mismatch, now.rev
 				break
 			}

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 )
@@ -44,14 +45,34 @@ const (
 	Change ItemKind = iota
 	// Mark promises that every change up to Rev was delivered.
 	Mark
+	// File is a file of a snapshot, in Event.
+	File
+	// FilesEnd ends a snapshot, which is of Rev. It is a Mark too.
+	FilesEnd
+	// Resync voids all that was given before: a snapshot follows.
+	Resync
 )
 
 // Item is one thing a watcher was given, in the order it was given.
 type Item struct {
 	Kind  ItemKind
-	Event Event // Change
+	Event Event // Change, File
 	More  bool  // Change: the next change belongs to the same step
-	Rev   int64 // Mark
+	Rev   int64 // Mark, FilesEnd
+}
+
+func (i Item) String() string {
+	switch i.Kind {
+	case Change:
+		return i.Event.String()
+	case File:
+		return "the snapshot's " + i.Event.String()
+	case FilesEnd:
+		return fmt.Sprintf("the end of the snapshot of rev %d", i.Rev)
+	case Resync:
+		return "a resync"
+	}
+	return fmt.Sprintf("mark %d", i.Rev)
 }
 
 // Stream is what one watcher recorded.

@@ -37,6 +37,9 @@ type Options struct {
 	Args []string
 	// Dir is where data and logs go; empty: the test's own directory.
 	Dir string
+	// BeforeStart, if not nil, is called when nodes have their directories'
+	// names and have not been started.
+	BeforeStart func(*Cluster)
 	// NoStart leaves the nodes unstarted.
 	NoStart bool
 }
@@ -81,6 +84,9 @@ func Start(t TB, o Options) *Cluster {
 	}
 	if err := c.layOut(); err != nil {
 		t.Fatalf("%v", err)
+	}
+	if o.BeforeStart != nil {
+		o.BeforeStart(c)
 	}
 	if o.NoStart {
 		return c
@@ -280,6 +286,18 @@ func (c *Cluster) Leader() *Node {
 		all := c.Status()
 		leader = c.leaderIn(all)
 		return leader != nil, c.StatusLine(all)
+	})
+	return leader
+}
+
+// LeaderWithin waits as Leader does, but no longer than limit; nil when there was
+// none.
+func (c *Cluster) LeaderWithin(limit time.Duration) *Node {
+	c.t.Helper()
+	var leader *Node
+	Poll(limit, func() (bool, string) {
+		leader = c.leaderIn(c.Status())
+		return leader != nil, ""
 	})
 	return leader
 }

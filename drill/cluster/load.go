@@ -117,7 +117,7 @@ func (w *writer) run() {
 func (w *writer) call(op check.Op) check.Op {
 	op.Client = w.id
 	op = Call(w.load.History, w.c, w.load.opts.Timeout, op)
-	if op.Outcome == check.OK && op.Kind != check.Read {
+	if op.Outcome == check.OK && op.Writes() {
 		w.load.written.Add(1)
 	}
 	return op

@@ -274,3 +274,27 @@ func tailOf(path string, lines int) string {
 	all := strings.Split(strings.TrimRight(string(b), "\n"), "\n")
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
+
+// LogPath is the file of the node's output, over all its starts.
+func (n *Node) LogPath() string { return n.logPath }
+
+// SetAside takes the node's data away until PutBack. The process must have
+// ended.
+func (n *Node) SetAside() {
+	n.c.t.Helper()
+	if n.Running() {
+		n.c.t.Fatalf("node %s runs: its data can't be taken away", n.Name)
+	}
+	if err := os.Rename(n.dataDir, n.dataDir+".aside"); err != nil {
+		n.c.t.Fatalf("take the data of node %s away: %v", n.Name, err)
+	}
+}
+
+// PutBack gives the node the data that SetAside took.
+func (n *Node) PutBack() {
+	n.c.t.Helper()
+	n.Wipe()
+	if err := os.Rename(n.dataDir+".aside", n.dataDir); err != nil {
+		n.c.t.Fatalf("give node %s its data back: %v", n.Name, err)
+	}
+}

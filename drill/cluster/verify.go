@@ -34,7 +34,7 @@ func (c *Cluster) Log(cl *client.Client) []check.Event {
 
 // EventOf is a client's event as the checkers take it.
 func EventOf(e client.Event) check.Event {
-	return check.Event{Path: e.Path, Value: string(e.Value), Rev: e.Rev, Del: e.Del}
+	return check.Event{Path: e.Path, Value: string(e.Value), Rev: e.Rev, Del: e.Del, ID: e.Message}
 }
 
 // Tree reads the files that match glob.
@@ -47,7 +47,7 @@ func (c *Cluster) Tree(cl *client.Client, glob string) map[string]check.Event {
 		if err != nil {
 			c.t.Fatalf("walk %s: %v", glob, err)
 		}
-		tree[f.Path] = check.Event{Path: f.Path, Value: string(f.Value), Rev: f.Rev}
+		tree[f.Path] = check.Event{Path: f.Path, Value: string(f.Value), Rev: f.Rev, ID: f.Message}
 	}
 	return tree
 }
@@ -93,7 +93,7 @@ func countersErr(prefix string, log []check.Event) error {
 func Tally(ops []check.Op) (ok, unknown, failed int) {
 	for _, o := range ops {
 		switch {
-		case o.Kind == check.Read:
+		case !o.Writes():
 		case o.Outcome == check.OK:
 			ok++
 		case o.Outcome == check.Unknown:
@@ -110,7 +110,7 @@ func Losses(ops []check.Op) string {
 	const shown = 5
 	s, n := "", 0
 	for _, o := range ops {
-		if n < shown && o.Kind != check.Read && (o.Outcome == check.Unknown || o.Outcome == check.Failed) {
+		if n < shown && o.Writes() && (o.Outcome == check.Unknown || o.Outcome == check.Failed) {
 			n++
 			s += "\n" + o.String()
 		}

@@ -1,0 +1,158 @@
+package check
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"sort"
+)
+
+// Ledger is the committed log of a store from its beginning, by rev and by
+// path.
+type Ledger struct {
+	steps [][]Event          // steps[r-1] are the changes of rev r
+	paths map[string][]Event // the changes of a path, in order
+}
+
+// NewLedger makes a ledger of a log of every path that begins with rev 1.
+func NewLedger(log []Event) (*Ledger, error) {
+	if err := Whole(log); err != nil {
+		return nil, err
+	}
+	l := &Ledger{paths: map[string][]Event{}}
+	for _, e := range log {
+		if e.Rev > int64(len(l.steps)) {
+			l.steps = append(l.steps, nil)
+		}
+		l.steps[e.Rev-1] = append(l.steps[e.Rev-1], e)
+		l.paths[e.Path] = append(l.paths[e.Path], e)
+	}
+	return l, nil
+}
+
+// Rev is the last rev.
+func (l *Ledger) Rev() int64 { return int64(len(l.steps)) }
+
+// Log is every change, in order.
+func (l *Ledger) Log() []Event { return slices.Concat(l.steps...) }
+
+// Step is the changes of one rev; none when there is no such rev.
+func (l *Ledger) Step(rev int64) []Event {
+	if rev < 1 || rev > l.Rev() {
+		return nil
+	}
+	return l.steps[rev-1]
+}
+
+// At is the file at path as it was at rev, and the rev of the path's next change
+// after that, 0 if there is none. Of a missing file ok is false.
+func (l *Ledger) At(path string, rev int64) (e Event, next int64, ok bool) {
+	all := l.paths[path]
+	i := sort.Search(len(all), func(i int) bool { return all[i].Rev > rev })
+	if i < len(all) {
+		next = all[i].Rev
+	}
+	if i == 0 || all[i-1].Del {
+		return Event{}, next, false
+	}
+	return all[i-1], next, true
+}
+
+// Files are those that match glob at rev, in byte order of their paths.
+func (l *Ledger) Files(glob string, rev int64) []Event {
+	m := newMatcher(glob)
+	var out []Event
+	for path := range l.paths {
+		if e, _, ok := l.At(path, rev); ok && m.match(path) {
+			out = append(out, e)
+		}
+	}
+	slices.SortFunc(out, func(a, b Event) int { return cmp.Compare(a.Path, b.Path) })
+	return out
+}
+
+// Stretch is what one watch of every path was given: whole steps, no rev left
+// out.
+type Stretch struct {
+	From   string // who recorded it
+	Events []Event
+}
+
+// Merge puts together the committed log from what watches of every path were
+// given, at all nodes and at different times. They must not contradict each
+// other, and inside one stretch no rev may be missing: these are Problems of the
+// store. holes are the revs that nobody recorded, which is nobody's fault, but
+// leaves nothing to judge by.
+func Merge(stretches []Stretch) (log []Event, holes []int64, err error) {
+	var p Problems
+	steps := map[int64][]Event{}
+	from := map[int64]string{}
+	last := int64(0)
+	for _, s := range stretches {
+		for i := 0; i < len(s.Events); {
+			rev, j := s.Events[i].Rev, i
+			for j < len(s.Events) && s.Events[j].Rev == rev {
+				j++
+			}
+			if i > 0 && rev != s.Events[i-1].Rev+1 {
+				p.addf("%s was given rev %d right after %d", s.From, rev, s.Events[i-1].Rev)
+			}
+			step := s.Events[i:j]
+			if have, ok := steps[rev]; !ok {
+				steps[rev], from[rev] = step, s.From
+			} else if !slices.Equal(have, step) {
+				p.addf("two histories: rev %d is %v at %s and %v at %s", rev, have, from[rev], step, s.From)
+			}
+			last, i = max(last, rev), j
+		}
+	}
+	for rev := int64(1); rev <= last; rev++ {
+		if step, ok := steps[rev]; ok {
+			log = append(log, step...)
+		} else {
+			holes = append(holes, rev)
+		}
+	}
+	return log, holes, p.err()
+}
+
+// SameFiles compares files that were read at rev, in any order, with the
+// ledger's.
+func (l *Ledger) SameFiles(what, glob string, rev int64, files []Event) error {
+	got, want := map[string]Event{}, map[string]Event{}
+	var p Problems
+	for _, f := range files {
+		if _, ok := got[f.Path]; ok {
+			p.addf("%s has %s twice", what, f.Path)
+		}
+		got[f.Path] = f
+	}
+	for _, e := range l.Files(glob, rev) {
+		want[e.Path] = e
+	}
+	return append(p, sameTree(fmt.Sprintf("%s at rev %d", what, rev), got, want)...).err()
+}
+
+// SameWindow compares the changes that a store still has, up to rev, with the
+// ledger's.
+func (l *Ledger) SameWindow(what string, window []Event, rev int64) error {
+	var p Problems
+	if len(window) == 0 {
+		return nil
+	}
+	var want []Event
+	for r := window[0].Rev; r <= rev; r++ {
+		want = append(want, l.Step(r)...)
+	}
+	for i := range max(len(want), len(window)) {
+		switch {
+		case i >= len(window):
+			p.addf("%s has no %v in its history", what, want[i])
+		case i >= len(want):
+			p.addf("%s has %v in its history, which was never watched", what, window[i])
+		case want[i] != window[i]:
+			p.addf("%s has %v in its history, not %v", what, window[i], want[i])
+		}
+	}
+	return p.err()
+}
