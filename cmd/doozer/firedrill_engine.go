@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 
 	"github.com/doozer-store/doozer/drill"
 )
@@ -10,8 +9,8 @@ import (
 // drillEngine is package drill.
 type drillEngine struct{}
 
-func (drillEngine) List() []drill.Drill { return nil }
+func (drillEngine) List() []drill.Drill { return drill.Drills() }
 
 func (drillEngine) Run(ctx context.Context, o drill.Options) (*drill.Report, error) {
-	return nil, errors.New("no drills")
+	return drill.Conduct(ctx, o)
 }
