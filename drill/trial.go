@@ -138,6 +138,7 @@ func (t *trial) recover(x *scene) {
 	target := x.load.done.Load() + calmOps
 	x.await("the load goes on after healing", func() bool { return x.load.fresh.Load() > 0 && x.load.done.Load() >= target })
 	t.ops = x.load.end()
+	t.meter.drill(t.drill.Name, false)
 	t.measure(x, healed, after)
 }
 
@@ -145,7 +146,8 @@ func (t *trial) recover(x *scene) {
 func (t *trial) measure(x *scene, healing, healed time.Duration) {
 	offset := t.run.Healed - healed // of the report's clock against the history's
 	from, to := t.run.Harmed-offset, x.load.history.Now()
-	t.run.Outage = check.MaxGap(t.ops, from, to)
+	began, gap := check.WidestGap(t.ops, from, to)
+	t.run.OutageFrom, t.run.Outage = began+offset, gap
 	t.run.Recovery = math.MaxInt64
 	var before, during []time.Duration
 	for _, o := range t.ops {

@@ -147,30 +147,29 @@ func Counters(prefix string, log []Event) (sum int64, err error) {
 	return sum, p.err()
 }
 
-// MaxGap is the longest time between successive successful writes that touches
-// [from, to], both since the start of the history. Without any write after
-// from it is the whole span.
+// MaxGap is the longest time between from and to in which no write succeeded.
 func MaxGap(ops []Op, from, to time.Duration) time.Duration {
+	_, gap := WidestGap(ops, from, to)
+	return gap
+}
+
+// WidestGap is MaxGap, and when it began.
+func WidestGap(ops []Op, from, to time.Duration) (began, gap time.Duration) {
 	var at []time.Duration
 	for _, o := range ops {
-		if o.Outcome == OK && o.Writes() {
+		if o.Outcome == OK && o.Writes() && o.Return >= from && o.Return <= to {
 			at = append(at, o.Return)
 		}
 	}
 	slices.Sort(at)
-	var gap time.Duration
 	last := from
-	for _, t := range at {
-		switch {
-		case t < from:
-		case t > to:
-			return max(gap, min(t, to)-last)
-		default:
-			gap = max(gap, t-last)
-			last = t
+	for _, t := range append(at, to) {
+		if t-last > gap {
+			began, gap = last, t-last
 		}
+		last = t
 	}
-	return max(gap, to-last)
+	return began, gap
 }
 
 // Whole checks that a log of every path begins with rev 1 and leaves no rev
