@@ -19,10 +19,6 @@ func (db *DB) Commit(m Meta, records func(put func(k, v []byte) error, del func(
 	db.write.Lock()
 	defer db.write.Unlock()
 	m = m.clone()
-	enc, err := m.encode()
-	if err != nil {
-		return err
-	}
 	h, err := db.acquire()
 	if err != nil {
 		return err
@@ -41,11 +37,9 @@ func (db *DB) Commit(m Meta, records func(put func(k, v []byte) error, del func(
 		if w.err != nil {
 			return w.err
 		}
-		if err := tx.Bucket([]byte(metaBucket)).Put([]byte(metaKey), enc); err != nil {
-			return err
-		}
-		inBolt = true
-		return nil
+		err := tx.Bucket([]byte(metaBucket)).Put([]byte(metaKey), m.encode())
+		inBolt = err == nil
+		return err
 	})
 	db.mu.Lock()
 	defer db.mu.Unlock()

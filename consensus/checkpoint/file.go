@@ -85,19 +85,13 @@ func openBolt(path string, mapSize int64, change func(*bbolt.Options)) (*bbolt.D
 
 // initialize gives an open file both buckets and m, in one transaction.
 func initialize(b *bbolt.DB, m Meta) error {
-	enc, err := m.encode()
-	if err != nil {
-		return err
-	}
 	return b.Update(func(tx *bbolt.Tx) error {
-		if _, err := tx.CreateBucketIfNotExists([]byte(recordsBucket)); err != nil {
-			return err
-		}
+		_, recordsErr := tx.CreateBucketIfNotExists([]byte(recordsBucket))
 		mb, err := tx.CreateBucketIfNotExists([]byte(metaBucket))
-		if err != nil {
+		if err := errors.Join(recordsErr, err); err != nil {
 			return err
 		}
-		return mb.Put([]byte(metaKey), enc)
+		return mb.Put([]byte(metaKey), m.encode())
 	})
 }
 

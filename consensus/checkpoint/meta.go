@@ -35,7 +35,7 @@ const metaFixed = 4 + 8 + 8 + 4
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-func (m Meta) encode() ([]byte, error) {
+func (m Meta) encode() []byte {
 	b := make([]byte, 0, 64)
 	b = binary.BigEndian.AppendUint32(b, Format)
 	b = binary.BigEndian.AppendUint64(b, m.Index)
@@ -43,10 +43,10 @@ func (m Meta) encode() ([]byte, error) {
 	if m.ConfState != nil {
 		var err error
 		if b, err = (proto.MarshalOptions{Deterministic: true}).MarshalAppend(b, m.ConfState); err != nil {
-			return nil, fmt.Errorf("checkpoint: encode members: %w", err)
+			panic(fmt.Sprintf("checkpoint: encode members %v: %v", m.ConfState, err)) // numbers always encode
 		}
 	}
-	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli)), nil
+	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
 // decodeMeta returns ErrNewerFormat, wrapped, for a format it does not know,

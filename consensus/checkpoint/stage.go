@@ -53,6 +53,7 @@ func (db *DB) Stage(m Meta) (*Stage, error) {
 		o.NoSync, o.NoGrowSync = true, true
 	})
 	if err != nil {
+		_ = os.Remove(db.staged()) // what is left is removed by the next stage
 		return nil, err
 	}
 	s := &Stage{db: db, meta: m.clone(), b: b}
