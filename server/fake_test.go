@@ -276,9 +276,13 @@ func (n *node) configure(t testing.TB, c store.Config) {
 	}
 }
 
+// patience is how long a test waits for what must come, on a machine that may be
+// busy with other things.
+const patience = 5 * time.Minute
+
 // background is a context that ends with the test, or when it hangs.
 func background(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
 	return ctx
 }

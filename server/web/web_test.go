@@ -9,12 +9,15 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// start serves pages whose probes answer what is sent to the channels.
-func start(t *testing.T, ready, live func(context.Context) error) *httptest.Server {
+// start makes pages with the given probes. Tests ask the handler itself, in a
+// bubble: a probe has a second, which is nothing on a busy machine.
+func start(t *testing.T, ready, live func(context.Context) error) http.Handler {
 	t.Helper()
 	r := prometheus.NewRegistry()
 	c := prometheus.NewCounter(prometheus.CounterOpts{Name: "doozer_test_total", Help: "."})
@@ -23,111 +26,111 @@ func start(t *testing.T, ready, live func(context.Context) error) *httptest.Serv
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := httptest.NewServer(s.Handler())
-	t.Cleanup(func() {
-		h.Close()
-		s.Close()
-	})
-	return h
+	t.Cleanup(func() { s.Close() })
+	return s.Handler()
 }
 
 func fine(context.Context) error { return nil }
 
 // get returns the status and body of a page.
-func get(t *testing.T, url string) (int, string) {
+func get(t *testing.T, h http.Handler, path string) (int, string) { return ask(t, h, "GET", path) }
+
+func ask(t *testing.T, h http.Handler, method, path string) (int, string) {
 	t.Helper()
-	r, err := http.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Body.Close()
-	b, err := io.ReadAll(r.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r.StatusCode, string(b)
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, path, nil))
+	return w.Code, w.Body.String()
 }
 
 func TestPages(t *testing.T) {
-	h := start(t, fine, fine)
-	for path, want := range map[string]string{
-		"/":                    "/readyz",
-		"/metrics":             "doozer_test_total 0",
-		"/livez":               "ok",
-		"/readyz":              "ok",
-		"/debug/pprof/":        "goroutine",
-		"/debug/pprof/cmdline": "test",
-	} {
-		if code, body := get(t, h.URL+path); code != 200 || !strings.Contains(body, want) {
-			t.Errorf("%s: %d, %.200s", path, code, body)
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, fine, fine)
+		for path, want := range map[string]string{
+			"/":                    "/readyz",
+			"/metrics":             "doozer_test_total 0",
+			"/livez":               "ok",
+			"/readyz":              "ok",
+			"/debug/pprof/":        "goroutine",
+			"/debug/pprof/cmdline": "test",
+		} {
+			if code, body := get(t, h, path); code != 200 || !strings.Contains(body, want) {
+				t.Errorf("%s: %d, %.200s", path, code, body)
+			}
 		}
-	}
-	if code, _ := get(t, h.URL+"/other"); code != 404 {
-		t.Errorf("an unknown page: %d", code)
-	}
-	if _, body := get(t, h.URL); strings.Contains(body, "<a>") {
-		t.Error("the name is not escaped")
-	}
-	for _, p := range pages() {
-		if code, _ := get(t, h.URL+p.Path); code != 200 {
-			t.Errorf("the index lists %s: %d", p.Path, code)
+		if code, _ := get(t, h, "/other"); code != 404 {
+			t.Errorf("an unknown page: %d", code)
 		}
-	}
-	if r, err := http.Post(h.URL+"/readyz", "", nil); err != nil || r.StatusCode != 405 {
-		t.Errorf("a post: %v %v", r.Status, err)
-	}
+		if _, body := get(t, h, "/"); strings.Contains(body, "<a>") {
+			t.Error("the name is not escaped")
+		}
+		for _, p := range pages() {
+			if code, _ := get(t, h, p.Path); code != 200 {
+				t.Errorf("the index lists %s: %d", p.Path, code)
+			}
+		}
+		if code, _ := ask(t, h, "POST", "/readyz"); code != 405 {
+			t.Errorf("a post: %d", code)
+		}
+	})
 }
 
 func TestProbesFail(t *testing.T) {
-	h := start(t, func(context.Context) error { return errors.New("no majority") }, fine)
-	if code, body := get(t, h.URL+"/readyz"); code != 503 || !strings.Contains(body, "no majority") {
-		t.Errorf("%d, %s", code, body)
-	}
-	if code, _ := get(t, h.URL+"/livez"); code != 200 {
-		t.Errorf("livez: %d", code)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, func(context.Context) error { return errors.New("no majority") }, fine)
+		if code, body := get(t, h, "/readyz"); code != 503 || !strings.Contains(body, "no majority") {
+			t.Errorf("%d, %s", code, body)
+		}
+		if code, _ := get(t, h, "/livez"); code != 200 {
+			t.Errorf("livez: %d", code)
+		}
+	})
 }
 
 // A probe that hangs is answered when its time is over.
 func TestProbeHangs(t *testing.T) {
-	h := start(t, func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }, fine)
-	if code, body := get(t, h.URL+"/readyz"); code != 503 || body == "" {
-		t.Errorf("%d, %s", code, body)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }, fine)
+		begun := time.Now()
+		if code, body := get(t, h, "/readyz"); code != 503 || body == "" || time.Since(begun) != readyTimeout {
+			t.Errorf("%d, %s, after %v", code, body, time.Since(begun))
+		}
+	})
 }
 
 // More probes than there are places are turned away at once.
 func TestTooManyProbes(t *testing.T) {
-	begun, release := make(chan struct{}), make(chan struct{})
-	r := prometheus.NewRegistry()
-	s, err := New(Config{Live: fine, Metrics: r, Ready: func(context.Context) error {
-		begun <- struct{}{}
-		<-release
-		return nil
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	probe := func(ctx context.Context) int {
-		w := httptest.NewRecorder()
-		s.Handler().ServeHTTP(w, httptest.NewRequestWithContext(ctx, "GET", "/readyz", nil))
-		return w.Code
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	for range maxProbes {
-		go probe(ctx)
-		<-begun
-	}
-	if code := probe(ctx); code != 503 {
-		t.Errorf("one too many: %d", code)
-	}
-	cancel()
-	close(release)
-	s.Close() // waits for the probes
-	go func() { <-begun }()
-	if code := probe(t.Context()); code != 200 {
-		t.Errorf("afterwards: %d", code)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		begun, release := make(chan struct{}), make(chan struct{})
+		r := prometheus.NewRegistry()
+		s, err := New(Config{Live: fine, Metrics: r, Ready: func(context.Context) error {
+			begun <- struct{}{}
+			<-release
+			return nil
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		probe := func(ctx context.Context) int {
+			w := httptest.NewRecorder()
+			s.Handler().ServeHTTP(w, httptest.NewRequestWithContext(ctx, "GET", "/readyz", nil))
+			return w.Code
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		for range maxProbes {
+			go probe(ctx)
+			<-begun
+		}
+		if code := probe(ctx); code != 503 {
+			t.Errorf("one too many: %d", code)
+		}
+		cancel()
+		close(release)
+		s.Close() // waits for the probes
+		go func() { <-begun }()
+		if code := probe(t.Context()); code != 200 {
+			t.Errorf("afterwards: %d", code)
+		}
+	})
 }
 
 func TestServeAndClose(t *testing.T) {
@@ -144,8 +147,13 @@ func TestServeAndClose(t *testing.T) {
 	}
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(lis) }()
-	if code, _ := get(t, "http://"+lis.Addr().String()+"/livez"); code != 200 {
-		t.Errorf("livez: %d", code)
+	r, err := http.Get("http://" + lis.Addr().String() + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	if b, err := io.ReadAll(r.Body); err != nil || r.StatusCode != 200 || !strings.Contains(string(b), "/livez") {
+		t.Errorf("index: %s, %s, %v", r.Status, b, err)
 	}
 	if err := errors.Join(s.Close(), s.Close()); err != nil {
 		t.Error(err)
