@@ -328,14 +328,18 @@ func TestRecordsThatMakeNoSense(t *testing.T) {
 	o := small(nil)
 	good := wal.Payload()
 	for what, payload := range map[string][]byte{
-		"unknown kind":   {9, 0},
-		"gap":            {2, 8, 0, 0, 0, 0, 2, 1, 5, 'x'},
-		"truncated":      good[:len(good)-1],
-		"reset too far":  {4, 11, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 1},
-		"base too far":   {3, 12, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 1, 1},
-		"base past last": {3, 3, 5, 1, 4},
-		"commit unknown": {1, 3, 1, 1, 9},
-		"missing start":  {3, 3, 5, 1, 9},
+		"unknown kind":    {9, 0},
+		"gap":             {2, 8, 0, 0, 0, 0, 2, 1, 5, 'x'},
+		"truncated":       good[:len(good)-1],
+		"reset too far":   {4, 11, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 1},
+		"base too far":    {3, 12, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 1, 1},
+		"base past last":  {3, 3, 5, 1, 4},
+		"commit unknown":  {1, 3, 1, 1, 9},
+		"missing start":   {3, 3, 5, 1, 9},
+		"short HardState": {1, 1, 1},
+		"short entry":     {2, 1, 0},
+		"short base":      {3, 1, 1},
+		"short reset":     {4, 1, 1},
 	} {
 		fs := faultfs.New()
 		o.FS = fs

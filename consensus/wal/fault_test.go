@@ -180,6 +180,40 @@ func TestOpenReportsWhatFails(t *testing.T) {
 	t.Error("Open has no end")
 }
 
+// A log of more than one read is spoiled so that Open has to look at its tail,
+// and each of its reads fails in turn.
+func TestOpenReportsEveryFailedRead(t *testing.T) {
+	fs := faultfs.New()
+	o := small(fs)
+	o.SegmentSize = 4 << 20
+	l := open(t, o)
+	must(t, l.Append(nil, span(1, 1, 1, 600<<10), true))
+	must(t, l.Append(nil, span(2, 3, 1, 400<<10), true))
+	must(t, l.Append(nil, span(5, 3, 1, 400<<10), true)) // of which sectors are lost
+	name := fs.Files()[0]
+	data, err := fs.ReadFile(name)
+	must(t, err)
+	last := wal.Batches(data)[2]
+	clear(data[last[0]+512 : last[0]+1024])
+	for n := 1; ; n++ {
+		torn := replaced(t, fs, name, func([]byte) []byte { return data })
+		torn.SetFault(faultfs.FailNth(faultfs.OpRead, n, syscall.EIO))
+		o.FS = torn
+		l, err := wal.Open(o)
+		if err == nil {
+			torn.SetFault(nil)
+			same(t, l, &model{entries: append(span(1, 1, 1, 600<<10), span(2, 3, 1, 400<<10)...)})
+			if n < 7 {
+				t.Errorf("only %d reads", n-1)
+			}
+			return
+		}
+		if !errors.Is(err, syscall.EIO) {
+			t.Errorf("read %d: %v", n, err)
+		}
+	}
+}
+
 // What a process left unsynced, or synced in vain, may be in the page cache only:
 // Open writes the newest group of batches again before it counts on them.
 func TestOpenWritesTheNewestBatchesAgain(t *testing.T) {

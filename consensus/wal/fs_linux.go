@@ -9,7 +9,11 @@ import (
 // Allocate reserves the blocks with fallocate, or writes zeros where the file
 // system has none.
 func (f osFile) Allocate(size int64) error {
-	err := uninterrupted(func() error { return unix.Fallocate(int(f.Fd()), 0, 0, size) })
+	return f.reserve(size, func() error { return unix.Fallocate(int(f.Fd()), 0, 0, size) })
+}
+
+func (f osFile) reserve(size int64, fallocate func() error) error {
+	err := uninterrupted(fallocate)
 	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
 		return f.writeZeros(size)
 	}

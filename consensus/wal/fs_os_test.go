@@ -52,6 +52,41 @@ func TestOSFiles(t *testing.T) {
 	}
 }
 
+// What the operating system refuses is returned as it is.
+func TestOSErrors(t *testing.T) {
+	dir := t.TempDir()
+	var files FS = osFS{}
+	none := filepath.Join(dir, "none")
+	_, createErr := files.Create(filepath.Join(none, "x"))
+	_, listErr := files.ReadDir(none)
+	for what, err := range map[string]error{"create": createErr, "list": listErr, "sync": files.SyncDir(none)} {
+		if !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	// A name that is there and leads nowhere is in the way of a directory.
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink(none, link); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{filepath.Join(link, "x"), filepath.Join(link, "x", "y")} {
+		if err := files.MkdirAll(path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	f, err := files.Create(filepath.Join(dir, "x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := f.Close()
+	if _, err := f.Size(); closed != nil || !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("size of a closed file: %v", err)
+	}
+	if err := f.(osFile).writeZeros(10); !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("write to a closed file: %v", err)
+	}
+}
+
 // Both ways to reserve space give a file of zeros of the exact size.
 func TestAllocate(t *testing.T) {
 	for what, reserve := range map[string]func(f osFile, size int64) error{

@@ -74,6 +74,8 @@ func TestMalformedRecordsAreRefused(t *testing.T) {
 		"data without flag":  {0, 0, 0, 0, 0, 1, 1, 'x'},
 		"type over 32 bits":  {0, 0, 0, 0, 1, 1, 1, 0x80, 0x80, 0x80, 0x80, 0x10},
 		"type flag, no type": {0, 0, 0, 0, 1, 1, 1},
+		"endless term":       {0, 0, 0, 0, 0, 0x80},
+		"term alone":         {0, 0, 0, 0, 0, 1},
 	} {
 		if _, err := decodeEntry(body, false); err == nil {
 			t.Errorf("%s: accepted", name)
