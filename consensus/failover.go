@@ -168,6 +168,9 @@ type resendTimer struct {
 	at    time.Time
 	mark  uint64 // the last number handed over at that time
 	after time.Duration
+	// gaveUp: something that the leader may lack is not waited for any more.
+	// Until it hears that nothing comes before, it takes nothing that follows.
+	gaveUp bool
 }
 
 // resendTimeouts is how many election timeouts a leader has at first.
@@ -176,22 +179,25 @@ const resendTimeouts = 2
 func (r *resendTimer) check(c *core) {
 	first := resendTimeouts * c.cfg.electionTimeout()
 	if c.role == raft.StateLeader || c.leader == raft.None {
-		*r = resendTimer{}
+		*r = resendTimer{gaveUp: r.gaveUp}
 		return
 	}
 	if r.after == 0 {
-		*r = resendTimer{at: c.now, mark: c.pending.lastHanded(), after: first}
+		*r = resendTimer{at: c.now, mark: c.pending.lastHanded(), after: first, gaveUp: r.gaveUp}
 	}
 	if c.now.Sub(r.at) < r.after {
 		return
 	}
 	// Sending it all again costs most when the leader is slow: more rarely
 	// each time.
-	if c.pending.waits(r.mark, c.term) {
+	waits := c.pending.waits(r.mark, c.term)
+	if waits || r.gaveUp {
 		c.requeueForwarded()
+	}
+	if waits {
 		r.after = min(2*r.after, 16*first)
 	} else {
 		r.after = first
 	}
-	r.at, r.mark = c.now, c.pending.lastHanded()
+	r.at, r.mark, r.gaveUp = c.now, c.pending.lastHanded(), false
 }

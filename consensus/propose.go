@@ -192,6 +192,7 @@ func (c *core) dropResends() {
 func (c *core) skipped(now time.Time, term uint64) {
 	c.now = now
 	for _, p := range c.pending.takeSkipped(term) {
+		c.resend.gaveUp = true
 		c.out.expired = append(c.out.expired, expiry{proposal: p, err: ErrUnknown})
 	}
 }
@@ -214,6 +215,7 @@ func (c *core) expire() {
 		return true
 	})
 	for _, p := range c.pending.takeExpired(c.now) {
+		c.resend.gaveUp = true
 		c.out.expired = append(c.out.expired, expiry{proposal: p, err: ErrUnknown})
 	}
 	c.reads.expire(c)
