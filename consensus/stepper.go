@@ -180,6 +180,12 @@ func (s *Stepper) Held() Held {
 	return h
 }
 
+// Leads returns the term this node leads, false if it does not.
+func (s *Stepper) Leads() (term uint64, ok bool) {
+	l := s.state.Load()
+	return l.term, l.role == raft.StateLeader
+}
+
 // drain empties a signal of one slot.
 func drain(signal chan struct{}) {
 	select {

@@ -1,0 +1,84 @@
+package sim
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"testing"
+	"testing/cryptotest"
+	"time"
+)
+
+var (
+	seedsFlag = flag.Int("seeds", 0, "how many seeds TestSeeds does; 0: the fixed set")
+	seedFlag  = flag.Uint64("seed", 0, "the first of them")
+	nodesFlag = flag.Int("nodes", 0, "nodes of each run: 1, 3 or 5; 0: as the seed says")
+	forFlag   = flag.Duration("for", 60*time.Second, "simulated time of each run's faults")
+	traceFlag = flag.Bool("trace", false, "print everything that happens")
+)
+
+// do runs one seed and fails the test with the command that replays it.
+func do(t *testing.T, cfg Config) Result {
+	t.Helper()
+	r, err := try(t, cfg)
+	if err != nil {
+		t.Errorf("seed %d: %v\nreplay: %s", cfg.Seed, err, replay(cfg))
+	}
+	return r
+}
+
+func try(t *testing.T, cfg Config) (Result, error) {
+	t.Helper()
+	cfg.Random = func(seed uint64) { cryptotest.SetGlobalRandom(t, seed) }
+	return Run(cfg)
+}
+
+func replay(cfg Config) string {
+	s := fmt.Sprintf("go test ./consensus/sim -run '^TestSeeds$' -count=1 -v -trace -seeds 1 -seed %d -for %v", cfg.Seed, cfg.For)
+	if cfg.Nodes != 0 {
+		s += fmt.Sprintf(" -nodes %d", cfg.Nodes)
+	}
+	return s
+}
+
+func config(seed uint64) Config {
+	cfg := Config{Seed: seed, Nodes: *nodesFlag, For: *forFlag}
+	if *traceFlag {
+		cfg.Trace = func(line string) { fmt.Fprintln(os.Stderr, line) }
+	}
+	return cfg
+}
+
+// TestSeeds does a fixed set of seeds, or as many as -seeds says.
+func TestSeeds(t *testing.T) {
+	n, first := *seedsFlag, *seedFlag
+	if n == 0 {
+		n, first = 300, 1
+		if raceEnabled {
+			n = 20 // one goroutine has no races; what is left is slow
+		}
+	}
+	begin, failed := time.Now(), 0
+	var total totals
+	for i := range uint64(n) {
+		r, err := try(t, config(first+i))
+		total.add(r)
+		if err != nil {
+			t.Errorf("seed %d: %v\nreplay: %s", first+i, err, replay(config(first+i)))
+			if failed++; failed >= 10 {
+				break
+			}
+		}
+	}
+	t.Log(total.report(time.Since(begin)))
+}
+
+// TestReplay: the same seed, the same trace.
+func TestReplay(t *testing.T) {
+	for seed := range uint64(20) {
+		cfg := Config{Seed: 1000 + seed, For: 20 * time.Second}
+		if a, b := do(t, cfg), do(t, cfg); a != b {
+			t.Fatalf("seed %d: %+v, and again %+v", cfg.Seed, a, b)
+		}
+	}
+}

@@ -1,0 +1,60 @@
+package sim
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// totals adds up results.
+type totals struct {
+	runs int
+	sum  Result
+	heal time.Duration // the longest
+}
+
+func (t *totals) add(r Result) {
+	t.runs++
+	s := &t.sum
+	s.Simulated += r.Simulated
+	s.Events += r.Events
+	s.Writes += r.Writes
+	s.Reads += r.Reads
+	s.Unknown += r.Unknown
+	s.Retries += r.Retries
+	s.WatchEvents += r.WatchEvents
+	s.Resyncs += r.Resyncs
+	s.Entries += r.Entries
+	s.Messages += r.Messages
+	s.Snapshots += r.Snapshots
+	s.Checkpoints += r.Checkpoints
+	s.Leaders += r.Leaders
+	for k, n := range r.Faults {
+		s.Faults[k] += n
+	}
+	t.heal = max(t.heal, r.Healed)
+}
+
+// report says what was done in took.
+func (t *totals) report(took time.Duration) string {
+	var b strings.Builder
+	s := &t.sum
+	fmt.Fprintf(&b, "%d seeds in %v: %.2f seeds/s, %.0f an hour; %v simulated, %.0f times as fast\n",
+		t.runs, took.Round(time.Millisecond), float64(t.runs)/took.Seconds(), 3600*float64(t.runs)/took.Seconds(),
+		s.Simulated.Round(time.Second), s.Simulated.Seconds()/took.Seconds())
+	fmt.Fprintf(&b, "%d events, %d messages, %d entries, %d terms with a leader, %d checkpoints, %d snapshots installed\n",
+		s.Events, s.Messages, s.Entries, s.Leaders, s.Checkpoints, s.Snapshots)
+	ops := s.Writes + s.Reads + s.Unknown
+	fmt.Fprintf(&b, "%d operations, %d a seed: %d writes, %d reads, %d of unknown outcome; %d retries; %d watched changes, %d resyncs\n",
+		ops, ops/max(t.runs, 1), s.Writes, s.Reads, s.Unknown, s.Retries, s.WatchEvents, s.Resyncs)
+	n := 0
+	for _, c := range s.Faults {
+		n += c
+	}
+	fmt.Fprintf(&b, "%d faults:", n)
+	for k, c := range s.Faults {
+		fmt.Fprintf(&b, " %v %d,", faultKind(k), c)
+	}
+	fmt.Fprintf(&b, "\nlongest way back to a whole cluster: %v", t.heal.Round(time.Millisecond))
+	return b.String()
+}
