@@ -236,6 +236,7 @@ func TestLocalReadsOutliveTheirNode(t *testing.T) {
 			return err == nil && s.Node == 3 && cl.router.near.Load() != nil
 		})
 		rev := mustSet(t, cl, "/x", "1")
+		synctest.Wait() // the client has read the members
 		before := c.nodes[0].calls.Load()
 		if f, err := cl.Get(t.Context(), "/x", Local()); err != nil || f.Rev != rev {
 			t.Fatalf("get = %+v, %v", f, err)

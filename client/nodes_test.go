@@ -133,6 +133,7 @@ func TestOptionsOnTheWire(t *testing.T) {
 		c := newCluster(t, 1)
 		cl := c.open(t)
 		mustSet(t, cl, "/x", "1")
+		synctest.Wait() // the client has read the members
 		var last *doozerpb.Request
 		requests := make(chan *doozerpb.Request, 10)
 		c.nodes[0].setHook(func(r *doozerpb.Request) fate { requests <- r; return fate{} })

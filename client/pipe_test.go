@@ -385,8 +385,11 @@ func TestDefaultTimeout(t *testing.T) {
 		cl := c.open(t, WithTimeout(100*time.Millisecond))
 		var told atomic.Uint32
 		c.nodes[0].setHook(func(r *doozerpb.Request) fate {
+			if r.GetGet() == nil {
+				return fate{}
+			}
 			told.Store(r.GetTimeoutMs())
-			return fate{drop: r.GetGet() != nil}
+			return fate{drop: true}
 		})
 		_, err := cl.Get(context.Background(), "/x")
 		if !errors.Is(err, context.DeadlineExceeded) {
