@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,7 +56,8 @@ func (c *command) newLive(flags *drillFlags, names []string) *live {
 	case flags.period != 0:
 		l.title += ", for " + flags.period.String()
 	case len(names) > 0:
-		l.total = len(names)
+		// A name that is given twice is run once.
+		l.total = len(slices.Compact(slices.Sorted(slices.Values(names))))
 	default:
 		for _, d := range c.drills.List() {
 			if d.Missing == "" {
@@ -71,7 +73,7 @@ func (l *live) progress(p drill.Progress) {
 	if p.Drill != l.drill {
 		l.drill = p.Drill
 		if !l.terminal && p.Drill != "" {
-			fmt.Fprintf(l.out, "       %-15s  %s\n", plain(p.Drill), l.position(p.Runs))
+			fmt.Fprintf(l.out, "       %-18s  %s\n", plain(p.Drill), l.position(p.Runs))
 		}
 	}
 	if l.terminal {
@@ -121,12 +123,12 @@ func (l *live) note(p drill.Progress) {
 func (l *live) paint(p drill.Progress) {
 	name, harm, outage := p.Drill, p.Fault, "none"
 	if name == "" {
-		name, harm = "starting", "none yet"
+		name = "starting a cluster"
 	} else {
 		name += ", " + l.position(p.Runs)
 	}
 	if harm == "" {
-		harm = "none, all is healed"
+		harm = "none"
 	}
 	if p.Outage > 0 {
 		outage = span(p.Outage)

@@ -41,7 +41,7 @@ func (f *fakeDrills) Run(ctx context.Context, o drill.Options) (*drill.Report, e
 
 // madeUp is a report of the named drills, the last of which is given checks.
 func madeUp(checks []drill.Check, names ...string) *drill.Report {
-	r := &drill.Report{Version: "v9", Nodes: 3, Seed: 7, Length: time.Minute}
+	r := &drill.Report{Version: "doozerd v9", Nodes: 3, Seed: 7, Length: time.Minute}
 	for i, name := range names {
 		at := time.Duration(i) * 10 * time.Second
 		run := drill.Run{Drill: name, Seed: uint64(i) + 1, From: at, Harmed: at + 2*time.Second, Healed: at + 4*time.Second, To: at + 9*time.Second,
@@ -183,8 +183,8 @@ func TestFiredrillPassed(t *testing.T) {
 		t.Errorf("status %d, stderr %q", inv.status, &inv.stderr)
 	}
 	for _, want := range []string{
-		"       kill-leader      run 1\nok     kill-leader      1 of 1 checks, outage 14 ms, recovery 3.0 ms",
-		"       pause            run 2\n", "\nPASSED: all 2 checks held in 2 drills (3 nodes, doozerd v9, seed 7, 1 min 00 s)\n",
+		"       kill-leader         run 1\nok     kill-leader         1 of 1 checks, outage 14 ms, recovery 3.0 ms",
+		"       pause               run 2\n", "\nPASSED: all 2 checks held in 2 drills\n3 nodes, seed 7, 1 min 00 s; doozerd v9\n",
 		"report: r/report.html, with timeline.svg and report.json beside it\n",
 	} {
 		if !strings.Contains(inv.stdout.String(), want) {

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"math"
 	"math/rand/v2"
 	"time"
 
@@ -16,9 +17,10 @@ const hostile = `<script>alert("1")</script>&'` + "\x00\x1b[31m"
 // one that could not be run. The same seed gives the same report.
 func made() *drill.Report {
 	r := &drill.Report{
-		Version: "v0.3.0", Started: time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC), Length: 41 * time.Second,
+		Version: "doozerd v0.3.0", Started: time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC), Length: 41 * time.Second,
 		Nodes: 3, Seed: 42,
 		Skipped: []drill.Skip{{Drill: "full-disk", Why: "needs a small file system: run it as root, where tmpfs can be mounted"}},
+		Invalid: []drill.Skip{{Drill: "pause", Why: "31 operations/s before the harm, less than 50"}},
 	}
 	rng := rand.New(rand.NewPCG(1, 2))
 	r.Runs = []drill.Run{
@@ -29,7 +31,8 @@ func made() *drill.Report {
 			drill.Fault{What: "cut a (leader) from b and c", From: 31500 * msec, To: 34 * time.Second},
 			drill.Fault{What: "cut b from c", From: 33 * time.Second, To: 36 * time.Second}),
 	}
-	r.Runs[2].Checks[1] = drill.Check{Name: "watches", Detail: "watcher 3 of /hot/** was not told rev 4711 (set /hot/7)"}
+	r.Runs[2].Recovery, r.Runs[2].Dir = math.MaxInt64, "/tmp/doozer-firedrill-1/003-partition-1"
+	r.Runs[2].Checks[1] = drill.Check{Name: "watches", Detail: "watcher 3 of /hot/** was not told rev 4711 (set /hot/7)\nwatcher 5 of /hot/7 was not told rev 4711"}
 	return r
 }
 
@@ -39,8 +42,9 @@ func madeRun(r *drill.Report, rng *rand.Rand, name string, from, outage time.Dur
 	run := drill.Run{
 		Drill: name, Seed: rng.Uint64(), From: from, To: from + 12*time.Second, Faults: faults, Harmed: faults[0].From,
 		Healed: faults[len(faults)-1].To, Outage: outage, OutageFrom: faults[0].From + 2*msec, Recovery: 5 * msec,
-		Before: drill.Latency{P50: 1900 * time.Microsecond, P99: 4200 * time.Microsecond, Max: 9 * msec},
-		During: drill.Latency{P50: 2100 * time.Microsecond, P99: 9800 * time.Microsecond, Max: outage + 3*msec},
+		Before:    drill.Latency{P50: 1900 * time.Microsecond, P99: 4200 * time.Microsecond, Max: 9 * msec},
+		During:    drill.Latency{P50: 2100 * time.Microsecond, P99: 9800 * time.Microsecond, Max: outage + 3*msec},
+		Snapshots: 1, Watched: 12331, Streams: 24, Resyncs: 3, TooLate: 1,
 		Checks: []drill.Check{
 			{Name: "linearizable", OK: true, Detail: "41,235 operations on 10 paths"},
 			{Name: "watches", OK: true, Detail: "8 watchers, 12,331 events, 4 resumed"},

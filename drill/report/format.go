@@ -9,12 +9,17 @@ import (
 	"unicode/utf8"
 )
 
+// never is longer than any run.
+const never = 10000 * time.Hour
+
 // span is a length of time with three digits that count, or a dash for none.
 func span(d time.Duration) string {
 	ms := float64(d) / float64(time.Millisecond)
 	switch {
 	case d <= 0:
 		return "–"
+	case d >= never:
+		return "never"
 	case ms < 9.95:
 		return strconv.FormatFloat(ms, 'f', 1, 64) + " ms"
 	case ms < 999.5:

@@ -21,6 +21,7 @@ type reportJSON struct {
 	Seed     uint64       `json:"seed"`
 	Runs     []runJSON    `json:"runs"`
 	Skipped  []skipJSON   `json:"skipped"`
+	Invalid  []skipJSON   `json:"invalid"`
 	Samples  []sampleJSON `json:"samples"`
 }
 
@@ -34,9 +35,15 @@ type runJSON struct {
 	ToMS         float64     `json:"to_ms"`
 	OutageMS     float64     `json:"outage_ms"`
 	OutageFromMS float64     `json:"outage_from_ms"`
-	RecoveryMS   float64     `json:"recovery_ms"`
+	RecoveryMS   *float64    `json:"recovery_ms"` // null: never
 	Before       latencyJSON `json:"before"`
 	During       latencyJSON `json:"during"`
+	Dir          string      `json:"dir,omitempty"`
+	Snapshots    int         `json:"snapshots"`
+	Watches      int         `json:"watches"`
+	Watched      int         `json:"watched"`
+	Resyncs      int         `json:"resyncs"`
+	TooLate      int         `json:"too_late"`
 	OK           int         `json:"ok"`
 	Refused      int         `json:"refused"`
 	Unknown      int         `json:"unknown"`
@@ -78,13 +85,16 @@ type sampleJSON struct {
 func JSON(w io.Writer, r *drill.Report) error {
 	j := reportJSON{
 		Verdict: string(Judge(r)), Passed: Judge(r) == Passed, Version: r.Version, Started: r.Started, LengthMS: ms(r.Length),
-		Nodes: r.Nodes, Seed: r.Seed, Runs: []runJSON{}, Skipped: []skipJSON{}, Samples: []sampleJSON{},
+		Nodes: r.Nodes, Seed: r.Seed, Runs: []runJSON{}, Skipped: []skipJSON{}, Invalid: []skipJSON{}, Samples: []sampleJSON{},
 	}
 	for _, run := range r.Runs {
 		j.Runs = append(j.Runs, newRunJSON(run))
 	}
 	for _, s := range r.Skipped {
 		j.Skipped = append(j.Skipped, skipJSON(s))
+	}
+	for _, s := range r.Invalid {
+		j.Invalid = append(j.Invalid, skipJSON(s))
 	}
 	for _, s := range r.Samples {
 		j.Samples = append(j.Samples, sampleJSON{ms(s.At), s.OK, s.Failed, latencyJSON{ms(s.P50), ms(s.P99), ms(s.Max)}})
@@ -98,9 +108,14 @@ func newRunJSON(run drill.Run) runJSON {
 	j := runJSON{
 		Drill: run.Drill, Seed: run.Seed, Passed: len(run.Checks) > 0 && !failed(run),
 		FromMS: ms(run.From), HarmedMS: ms(run.Harmed), HealedMS: ms(run.Healed), ToMS: ms(run.To),
-		OutageMS: ms(run.Outage), OutageFromMS: ms(run.OutageFrom), RecoveryMS: ms(run.Recovery),
+		OutageMS: ms(run.Outage), OutageFromMS: ms(run.OutageFrom),
 		Before: newLatencyJSON(run.Before), During: newLatencyJSON(run.During),
+		Dir: run.Dir, Snapshots: run.Snapshots, Watches: run.Streams, Watched: run.Watched, Resyncs: run.Resyncs, TooLate: run.TooLate,
 		OK: run.OK, Refused: run.Refused, Unknown: run.Unknown, Faults: []faultJSON{}, Checks: []checkJSON{},
+	}
+	if run.Recovery < never {
+		recovery := ms(run.Recovery)
+		j.RecoveryMS = &recovery
 	}
 	for _, f := range run.Faults {
 		j.Faults = append(j.Faults, faultJSON{f.What, ms(f.From), ms(f.To)})

@@ -11,9 +11,13 @@ import (
 	"github.com/doozer-store/doozer/drill"
 )
 
-// maxCharts is how many runs have a chart of their own, and are shown open,
-// beside those that failed: a page of a day's runs has to load.
-const maxCharts = 40
+const (
+	// maxCharts is how many runs have a chart of their own, beside those that
+	// failed: a page of a day's runs has to load.
+	maxCharts = 60
+	// maxOpen is how many of them are shown open, beside those that failed.
+	maxOpen = 8
+)
 
 //go:embed page.html
 var pageHTML string
@@ -47,7 +51,7 @@ type view struct {
 	Rows                         []rowView
 	Repeated                     bool
 	Runs                         []runView
-	Skipped                      []drill.Skip
+	Skipped, Invalid             []drill.Skip
 	Facts                        []fact
 	Repeat                       string
 }
@@ -63,6 +67,7 @@ type rowView struct {
 
 type runView struct {
 	Anchor, Drill, Class, Word, Facts, Summary string
+	Watched, Dir                               string
 	Open                                       bool
 	Timeline                                   template.HTML
 	Faults                                     []faultView
@@ -93,7 +98,7 @@ func newView(p Page) *view {
 	v := &view{
 		Style: template.CSS(chartCSS + pageCSS), Class: classes[verdict], Title: titles[verdict], Word: string(verdict),
 		Headline: headline(r), Started: r.Started.UTC().Format("2 January 2006, 15:04 MST"),
-		Machine: r.Started.UTC().Format(time.RFC3339), Skipped: r.Skipped, Repeat: p.Repeat,
+		Machine: r.Started.UTC().Format(time.RFC3339), Skipped: r.Skipped, Invalid: r.Invalid, Repeat: p.Repeat,
 	}
 	// svg escapes all it is given.
 	v.Timeline = template.HTML(timeline(r, "all").svg(""))
@@ -164,11 +169,12 @@ func (v *view) runs(p Page) {
 		case len(run.Checks) == 0:
 			f.Class, f.Word = "warn", "unchecked"
 		}
+		f.Watched, f.Dir = watched(run), run.Dir
 		if j := slices.IndexFunc(p.Drills, func(d drill.Drill) bool { return d.Name == run.Drill }); j >= 0 {
 			f.Summary = p.Drills[j].Summary
 		}
 		if i < maxCharts || failed(run) {
-			f.Open = i < maxCharts/4 || failed(run)
+			f.Open = i < maxOpen || failed(run)
 			f.Timeline = template.HTML(runTimeline(p.Report, run, f.Anchor).svg(""))
 		}
 		for _, fault := range run.Faults {
@@ -186,6 +192,22 @@ func (v *view) runs(p Page) {
 	}
 }
 
+// watched tells what else a run met, in a sentence; "" when nothing is known.
+func watched(run drill.Run) string {
+	if run.Streams == 0 {
+		return ""
+	}
+	s := fmt.Sprintf("%s operations were done, %s refused, of %s the outcome stayed unknown. %s gave %s",
+		count(run.OK), count(run.Refused), count(run.Unknown), plural(run.Streams, "watch", "watches"), plural(run.Watched, "change", "changes"))
+	if run.Resyncs+run.TooLate > 0 {
+		s += fmt.Sprintf(" and met the edge of the window %s", plural(run.Resyncs+run.TooLate, "time", "times"))
+	}
+	if run.Snapshots > 0 {
+		s += fmt.Sprintf("; nodes installed %s", plural(run.Snapshots, "snapshot", "snapshots"))
+	}
+	return s + "."
+}
+
 func (v *view) facts(p Page) {
 	r := p.Report
 	add := func(name, value string) {
@@ -193,7 +215,7 @@ func (v *view) facts(p Page) {
 			v.Facts = append(v.Facts, fact{name, value})
 		}
 	}
-	add("doozerd", r.Version)
+	add("Program", r.Version)
 	add("Nodes", fmt.Sprintf("%d, on loopback", r.Nodes))
 	add("Machine", p.Machine)
 	add("Seed", fmt.Sprint(r.Seed))

@@ -100,9 +100,10 @@ func TestHostileNames(t *testing.T) {
 	r := made()
 	r.Version = hostile
 	r.Skipped = []drill.Skip{{Drill: hostile, Why: hostile}}
+	r.Invalid = r.Skipped
 	for i := range r.Runs {
 		run := &r.Runs[i]
-		run.Drill, run.Faults[0].What = hostile, hostile
+		run.Drill, run.Dir, run.Faults[0].What = hostile, hostile, hostile
 		run.Checks[0] = drill.Check{Name: hostile, Detail: hostile}
 	}
 	html := page(t, Page{Report: r, Drills: []drill.Drill{{Name: hostile, Summary: hostile}}, Repeat: hostile, Machine: hostile, Kept: hostile})
@@ -196,9 +197,10 @@ func TestJSON(t *testing.T) {
 		Verdict string
 		Seed    uint64
 		Runs    []struct {
-			Drill  string
-			Outage float64 `json:"outage_ms"`
-			Checks []struct{ OK bool }
+			Drill    string
+			Outage   float64  `json:"outage_ms"`
+			Recovery *float64 `json:"recovery_ms"`
+			Checks   []struct{ OK bool }
 		}
 		Samples []struct {
 			P99 float64 `json:"p99_ms"`
@@ -207,7 +209,7 @@ func TestJSON(t *testing.T) {
 	if err := json.Unmarshal(b.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	if got.Verdict != "failed" || got.Seed != 42 || got.Runs[1].Outage != 640 || got.Runs[2].Checks[1].OK || got.Samples[0].P99 < 1 {
+	if got.Verdict != "failed" || got.Seed != 42 || got.Runs[1].Outage != 640 || *got.Runs[1].Recovery != 5 || got.Runs[2].Recovery != nil || got.Runs[2].Checks[1].OK || got.Samples[0].P99 < 1 {
 		t.Errorf("%.500s", &b)
 	}
 	b.Reset()

@@ -14,8 +14,8 @@ import (
 // and what was not run.
 func Text(w io.Writer, r *drill.Report) error {
 	out := bufio.NewWriter(w)
-	fmt.Fprintf(out, "%s: %s (%d nodes, doozerd %s, seed %d, %s)\n", strings.ToUpper(string(Judge(r))), headline(r),
-		r.Nodes, plain(orUnknown(r.Version)), r.Seed, span(r.Length))
+	fmt.Fprintf(out, "%s: %s\n", strings.ToUpper(string(Judge(r))), headline(r))
+	fmt.Fprintf(out, "%d nodes, seed %d, %s; %s\n", r.Nodes, r.Seed, span(r.Length), plain(orUnknown(r.Version)))
 	if rows := summarize(r.Runs); len(rows) > 0 {
 		fmt.Fprintln(out)
 		writeRows(out, rows)
@@ -23,17 +23,29 @@ func Text(w io.Writer, r *drill.Report) error {
 	for _, run := range r.Runs {
 		for _, c := range run.Checks {
 			if !c.OK {
-				fmt.Fprintf(out, "\nfailed: %s, seed %d: %s: %s\n", plain(run.Drill), run.Seed, plain(c.Name), plain(c.Detail))
+				fmt.Fprintf(out, "\nfailed: %s, seed %d: %s: %s\n", plain(run.Drill), run.Seed, plain(c.Name), indent(c.Detail))
 			}
 		}
 	}
-	if len(r.Skipped) > 0 {
+	if len(r.Skipped)+len(r.Invalid) > 0 {
 		fmt.Fprintln(out)
 	}
 	for _, s := range r.Skipped {
 		fmt.Fprintf(out, "not run: %s: %s\n", plain(s.Drill), plain(s.Why))
 	}
+	for _, s := range r.Invalid {
+		fmt.Fprintf(out, "made again: %s: %s\n", plain(s.Drill), plain(s.Why))
+	}
 	return out.Flush()
+}
+
+// indent is a text of one or more lines, each safe for a terminal.
+func indent(s string) string {
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	for i := range lines {
+		lines[i] = plain(strings.ReplaceAll(lines[i], "\t", "    "))
+	}
+	return strings.Join(lines, "\n  ")
 }
 
 // Line is one run in a line, for a log of the progress.
@@ -46,13 +58,13 @@ func Line(run drill.Run) string {
 		word = "ended "
 	}
 	passed, total := checks([]drill.Run{run})
-	return fmt.Sprintf("%s %-15s  %d of %d checks, outage %s, recovery %s, p99 %s before and %s during, %s operations",
+	return fmt.Sprintf("%s %-18s  %d of %d checks, outage %s, recovery %s, p99 %s before and %s during, %s operations",
 		word, plain(run.Drill), passed, total, span(run.Outage), span(run.Recovery), span(run.Before.P99), span(run.During.P99), count(run.OK))
 }
 
 func orUnknown(version string) string {
 	if version == "" {
-		return "of unknown version"
+		return "doozerd of unknown version"
 	}
 	return version
 }
