@@ -2,7 +2,6 @@ package fakestore
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"reflect"
@@ -122,7 +121,7 @@ func (c *Client) call(ctx context.Context, op, path string, fn func() error) err
 		fn()
 	}
 	<-ctx.Done()
-	if fault == Late {
+	if fault == Late && op == "txn" {
 		c.late.Go(func() {
 			time.Sleep(Lateness)
 			fn()
@@ -170,8 +169,9 @@ func (c *Client) Get(ctx context.Context, path string, _ ...client.ReadOption) (
 	return f, err
 }
 
-// Walk reads the files that match glob.
-func (c *Client) Walk(ctx context.Context, glob string, _ ...client.ReadOption) iter.Seq2[client.File, error] {
+// Walk reads the files that match glob. Of the options it knows NoValues, by the
+// name of its type.
+func (c *Client) Walk(ctx context.Context, glob string, opts ...client.ReadOption) iter.Seq2[client.File, error] {
 	return func(yield func(client.File, error) bool) {
 		var list []client.File
 		err := c.call(ctx, "walk", glob, func() error {
@@ -186,6 +186,11 @@ func (c *Client) Walk(ctx context.Context, glob string, _ ...client.ReadOption) 
 			return
 		}
 		for _, f := range list {
+			for _, o := range opts {
+				if reflect.TypeOf(o).Name() == "noValues" {
+					f.Value = nil
+				}
+			}
 			if !yield(f, nil) {
 				return
 			}
@@ -255,13 +260,15 @@ func (c *Client) await(ctx context.Context, glob string, from int64, skip int) (
 		select {
 		case <-wait:
 		case <-ctx.Done():
+			c.s.forget(wait)
 			return client.Event{}, 0, ctx.Err()
 		}
 	}
 }
 
 // Watch yields the changes that match glob. Of the options it knows From and
-// Snapshot, by the names of their types.
+// Snapshot, by the names of their types. It never resyncs: a rev below the
+// window is ErrTooLate.
 func (c *Client) Watch(ctx context.Context, glob string, opts ...client.WatchOption) iter.Seq2[client.Event, error] {
 	var from int64
 	snapshot := false
@@ -289,9 +296,6 @@ func (c *Client) Watch(ctx context.Context, glob string, opts ...client.WatchOpt
 		for {
 			ev, at, err := c.await(ctx, glob, from, skip)
 			skip = at
-			if errors.Is(err, client.ErrTooLate) {
-				panic("fakestore: a watch from below the window is not made up")
-			}
 			if !yield(ev, err) || err != nil {
 				return
 			}

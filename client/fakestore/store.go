@@ -2,7 +2,6 @@ package fakestore
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -13,13 +12,15 @@ import (
 
 // Store is the state that its Clients share.
 type Store struct {
-	mu      sync.Mutex
-	rev     int64
-	files   map[string]client.File
-	log     []client.Event
-	changed chan struct{} // closed and replaced by every change
-	oldest  int64         // changes are there from oldest+1 on
-	counts  Counts
+	mu     sync.Mutex
+	rev    int64
+	files  map[string]client.File
+	log    []client.Event
+	oldest int64 // changes are there from oldest+1 on
+	counts Counts
+	// waiting are those who wait for a change: a channel that is closed by the
+	// next one that matches the glob.
+	waiting map[chan struct{}]string
 }
 
 // Counts is how often something was asked of a store.
@@ -31,7 +32,7 @@ type Counts struct {
 
 // New makes an empty store.
 func New() *Store {
-	return &Store{files: make(map[string]client.File), changed: make(chan struct{})}
+	return &Store{files: make(map[string]client.File), waiting: make(map[chan struct{}]string)}
 }
 
 // Rev is the present rev.
@@ -102,36 +103,44 @@ func (s *Store) apply(t client.Txn) (int64, error) {
 			return 0, &client.RevMismatchError{Path: c.Path, Rev: f.Rev, Index: i}
 		}
 	}
-	files := maps.Clone(s.files)
-	var events []client.Event
+	there := make(map[string]bool)
 	for _, op := range t.Do {
-		f := client.File{Path: op.Path, Value: op.Value, Len: int64(len(op.Value)), Rev: s.rev + 1, Time: time.Now(), Message: t.Message}
-		if _, exists := files[op.Path]; op.Del && !exists {
+		exists, known := there[op.Path]
+		if !known {
+			_, exists = s.files[op.Path]
+		}
+		if op.Del && !exists {
 			return 0, client.ErrNotExist
 		}
-		if op.Del {
-			f.Value, f.Len = nil, 0
-			delete(files, op.Path)
-		} else {
-			files[op.Path] = f
-		}
-		events = append(events, client.Event{File: f, Del: op.Del, More: true})
+		there[op.Path] = !op.Del
 	}
-	if len(events) == 0 {
+	if len(t.Do) == 0 {
 		return s.rev, nil
 	}
-	events[len(events)-1].More = false
 	s.rev++
-	s.files, s.log = files, append(s.log, events...)
-	close(s.changed)
-	s.changed = make(chan struct{})
+	for i, op := range t.Do {
+		f := client.File{Path: op.Path, Rev: s.rev, Time: time.Now(), Message: t.Message}
+		if op.Del {
+			delete(s.files, op.Path)
+		} else {
+			f.Value, f.Len = op.Value, int64(len(op.Value))
+			s.files[op.Path] = f
+		}
+		s.log = append(s.log, client.Event{File: f, Del: op.Del, More: i+1 < len(t.Do)})
+		for wait, glob := range s.waiting {
+			if match(glob, op.Path) {
+				close(wait)
+				delete(s.waiting, wait)
+			}
+		}
+	}
 	return s.rev, nil
 }
 
 // next returns the first change with rev >= from that matches glob, behind the
 // first skip changes of the log, and where it stands; or a channel that is
-// closed by the next change.
-func (s *Store) next(glob string, from int64, skip int) (ev client.Event, at int, wait <-chan struct{}, err error) {
+// closed by the next such change, to be given back to forget.
+func (s *Store) next(glob string, from int64, skip int) (ev client.Event, at int, wait chan struct{}, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if skip == 0 && from != 0 && from <= s.oldest {
@@ -146,7 +155,16 @@ func (s *Store) next(glob string, from int64, skip int) (ev client.Event, at int
 			return s.log[i], i + 1, nil, nil
 		}
 	}
-	return ev, len(s.log), s.changed, nil
+	wait = make(chan struct{})
+	s.waiting[wait] = glob
+	return ev, len(s.log), wait, nil
+}
+
+// forget lets go of a channel of next.
+func (s *Store) forget(wait chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.waiting, wait)
 }
 
 // match knows globs that are a path, or end in /* or /**.

@@ -21,8 +21,19 @@ func PathOf(id string) string { return Dir + "/" + id }
 // Why ending is safe is argued in docs/recipes.md: the deletion asks that the
 // file is as it was when the wait began, so a beat that comes in time wins.
 func AwaitDeath(ctx context.Context, st Store, id string) error {
+	_, err := (&watcher{st: st, path: PathOf(id)}).run(ctx)
+	return err
+}
+
+// Challenge is AwaitDeath for who does not want to wait for a session that is
+// alive: it returns false as soon as it sees a beat.
+func Challenge(ctx context.Context, st Store, id string) (dead bool, err error) {
+	return (&watcher{st: st, path: PathOf(id), untilBeat: true}).run(ctx)
+}
+
+// run looks until the session is dead, or ctx ends.
+func (w *watcher) run(ctx context.Context) (dead bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
-	w := watcher{st: st, path: PathOf(id)}
 	defer func() {
 		cancel()
 		if w.over != nil {
@@ -31,8 +42,8 @@ func AwaitDeath(ctx context.Context, st Store, id string) error {
 	}()
 	for {
 		pause, dead := w.look(ctx)
-		if dead {
-			return nil
+		if dead || w.untilBeat && w.beats > 1 {
+			return dead, nil
 		}
 		exited := w.exit(ctx)
 		t := time.NewTimer(pause)
@@ -44,16 +55,18 @@ func AwaitDeath(ctx context.Context, st Store, id string) error {
 		}
 		t.Stop()
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return false, ctx.Err()
 		}
 	}
 }
 
-// watcher is one challenger of one session. It belongs to AwaitDeath's
-// goroutine.
+// watcher is one challenger of one session. It belongs to the goroutine of run.
 type watcher struct {
 	st   Store
 	path string
+	// untilBeat: a beat ends it; beats counts the revs seen.
+	untilBeat bool
+	beats     int
 
 	rev    int64     // of the file as last seen; 0: not seen
 	since  time.Time // when that rev was first seen, without a gap since
@@ -118,6 +131,7 @@ func (w *watcher) see(f client.File, now time.Time) {
 		return
 	}
 	w.rev = f.Rev
+	w.beats++
 	r, err := ParseRecord(f.Value)
 	if err != nil {
 		// Nobody can know what its owner relies on.

@@ -155,6 +155,24 @@ func TestManyChallengers(t *testing.T) {
 	})
 }
 
+// Challenge does not wait for a session that is alive.
+func TestChallenge(t *testing.T) {
+	bubble(t, func(t *testing.T, st *fakestore.Store) {
+		c := st.Client()
+		s := open(t, c)
+		l, _ := span(t, s)
+		began := time.Now()
+		if dead, err := Challenge(t.Context(), st.Client(), l.ID()); dead || err != nil || time.Since(began) > s.TTL()/2 {
+			t.Error(dead, err, time.Since(began))
+		}
+		c.Cut()
+		if dead, err := Challenge(t.Context(), st.Client(), l.ID()); !dead || err != nil {
+			t.Error(dead, err)
+		}
+		c.Heal()
+	})
+}
+
 // A session that is kept, and one that nobody can read, do not end like others.
 func TestKept(t *testing.T) {
 	bubble(t, func(t *testing.T, st *fakestore.Store) {

@@ -1,0 +1,242 @@
+package line
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"github.com/doozer-store/doozer/client"
+	"github.com/doozer-store/doozer/client/session"
+)
+
+func nonce() string {
+	var b [16]byte
+	rand.Read(b[:]) // it never fails: see crypto/rand
+	return hex.EncodeToString(b[:])
+}
+
+// turn asks the store who is in line, and returns the place if it is its turn,
+// else those ahead of it. The turn is decided by entries alone: a session that
+// has ended only allows others to delete its entries. So two that conflict never
+// have their turn while both entries exist, whatever any clock says.
+func (q *queuer) turn(ctx context.Context) (*Place, []Entry, error) {
+	// The session is asked for beside the line: one round, not two. That it is
+	// there is what must be known before anybody is told that he holds.
+	checked := make(chan error, 1)
+	go func() {
+		_, err := q.st.Get(ctx, q.life.Path())
+		checked <- err
+	}()
+	list, err := entries(ctx, q.st, q.sp.Name)
+	alive := <-checked
+	if err != nil {
+		return nil, nil, err
+	}
+	own := -1
+	for i, e := range list {
+		if e.Path == q.entry.Path && e.Rev == q.entry.Rev {
+			own = i
+		}
+	}
+	if own < 0 || errors.Is(alive, client.ErrNotExist) {
+		// Only the end of the session allows others to delete the entry.
+		q.life.Poke()
+		return nil, nil, q.gone(ctx)
+	}
+	if alive != nil {
+		return nil, nil, alive
+	}
+	q.entry.Since = list[own].Since
+	before := ahead(list[:own], q.sp.Shared)
+	if len(before) >= q.sp.Limit {
+		q.allHold = holders(list[:own], q.sp.Limit) == own
+		return nil, before, nil
+	}
+	return q.take(ctx)
+}
+
+// gone is the error of a place that is no longer there. That was because the
+// session had ended, or by people's hands; in both cases another place, in a
+// life of which the store knows, is what is left.
+func (q *queuer) gone(ctx context.Context) error {
+	if err := q.life.Fence(ctx); err != nil && !errors.Is(err, session.ErrLost) {
+		return err
+	}
+	return fmt.Errorf("%w: the place in line is gone", session.ErrLost)
+}
+
+// take makes a place of the entry if the session is known to be safe at this
+// moment. If it is not, the store has to be asked again when it is.
+func (q *queuer) take(ctx context.Context) (*Place, []Entry, error) {
+	now, cancel := context.WithCancel(ctx)
+	cancel()
+	span, err := q.life.Span(now)
+	if err == nil {
+		return hold(q.st, q.life, q.entry, span), nil, nil
+	}
+	if errors.Is(err, context.Canceled) {
+		_, err = q.life.Span(ctx)
+	}
+	return nil, nil, err
+}
+
+// block waits until there is a reason to ask again whether it is its turn.
+// Nobody is ahead when the session had lapsed: then there is nothing to wait for.
+func (q *queuer) block(ctx context.Context, ahead []Entry) error {
+	if len(ahead) == 0 {
+		return nil
+	}
+	within, cancel := context.WithCancel(ctx)
+	seen := make(chan error, 1)
+	go func() { seen <- q.watch(within, ahead) }()
+	q.vigils.keep(q.suspects(ahead))
+	var err error
+	watching := true
+	select {
+	case err = <-seen:
+		watching = false
+	case id := <-q.vigils.died:
+		q.vigils.forget(id)
+		err = q.bury(ctx, ahead, id)
+	case <-q.life.Dead():
+		err = session.ErrLost
+	}
+	cancel()
+	if watching {
+		<-seen
+	}
+	return err
+}
+
+// suspects are those ahead whose death this place has to notice: all of them if
+// they all hold, else the last, which waits itself and looks after the others.
+func (q *queuer) suspects(ahead []Entry) []Entry {
+	if q.allHold {
+		return ahead
+	}
+	return ahead[len(ahead)-1:]
+}
+
+// bury deletes the entries of the session id, which has ended, among those
+// ahead.
+func (q *queuer) bury(ctx context.Context, ahead []Entry, id string) error {
+	for _, e := range ahead {
+		if e.Session != id {
+			continue
+		}
+		if err := q.remove(ctx, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remove deletes an entry whose session has ended: the store itself sees to it
+// that the session is not there. If the entry is not there any
+// more, or something else has happened, asking again tells.
+func (q *queuer) remove(ctx context.Context, e Entry) error {
+	_, err := q.st.Txn(ctx, client.Txn{
+		If:      []client.Cond{client.Missing(session.PathOf(e.Session)), client.Unchanged(e.Path, e.Rev)},
+		Do:      []client.Op{client.DelOp(e.Path)},
+		Message: "its session has ended",
+	})
+	if err != nil && !errors.Is(err, client.ErrRevMismatch) && !errors.Is(err, client.ErrUnknownOutcome) {
+		return err
+	}
+	return nil
+}
+
+// watch waits for the deletion that may make it this place's turn. Where all
+// ahead have to go, any one of them will do: so each waits for the one before
+// it, and a release wakes one. Where some may stay, the first in line has to
+// see every release, and each has to notice when it is the first.
+func (q *queuer) watch(ctx context.Context, ahead []Entry) error {
+	glob, left := ahead[len(ahead)-1].Path, map[string]bool{}
+	enough := 0
+	if q.sp.Limit > 1 {
+		glob = q.sp.root() + "/e/*"
+		enough = q.sp.Limit
+		if len(ahead) == enough {
+			enough--
+		}
+	}
+	for _, e := range ahead {
+		left[e.Path] = true
+	}
+	for ev, err := range q.st.Watch(ctx, glob, client.From(q.from), client.NoResync()) {
+		if errors.Is(err, client.ErrTooLate) {
+			return q.restart(ctx)
+		}
+		if err != nil {
+			return err
+		}
+		q.from = ev.Rev + 1
+		if ev.Del && left[ev.Path] {
+			delete(left, ev.Path)
+			if enough == 0 || len(left) <= enough {
+				return nil
+			}
+		}
+	}
+	return ctx.Err()
+}
+
+// restart makes the present the start of the next watch: what happened before
+// it is in the list that comes before that watch.
+func (q *queuer) restart(ctx context.Context) error {
+	rev, err := q.st.Rev(ctx)
+	if err == nil {
+		q.from = rev + 1
+	}
+	return err
+}
+
+// bar is what Try does about those ahead: it removes the dead, and gives up if
+// too many are left.
+func (q *queuer) bar(ctx context.Context, before []Entry) error {
+	left := len(before)
+	for _, e := range before {
+		if left < q.sp.Limit {
+			break
+		}
+		dead, err := q.inspect(ctx, e)
+		if err == nil && dead {
+			left--
+			err = q.remove(ctx, e)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if left >= q.sp.Limit && left > 0 {
+		return ErrHeld
+	}
+	return nil
+}
+
+// inspect tells whether the session of e has ended. Of one that is overdue, by
+// the leader's stamps on its file and on the own one, it waits for the end or
+// for a beat; those stamps decide about nothing else.
+func (q *queuer) inspect(ctx context.Context, e Entry) (dead bool, err error) {
+	if e.Session == "" {
+		return false, nil
+	}
+	f, err := q.st.Get(ctx, session.PathOf(e.Session))
+	if errors.Is(err, client.ErrNotExist) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	own, err := q.st.Get(ctx, q.life.Path())
+	if err != nil {
+		return false, err
+	}
+	r, err := session.ParseRecord(f.Value)
+	if err != nil || r.Kept() || own.Time.Sub(f.Time) < r.TTL()/2 {
+		return false, nil
+	}
+	return session.Challenge(ctx, q.st, e.Session)
+}
