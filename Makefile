@@ -6,6 +6,8 @@
 #   make unit     the tests of the packages; make cluster-short: those of real
 #                 processes, in their short form
 #   make race     unit tests under the race detector
+#   make sim      SEEDS=n simulations of whole clusters, in PROCS processes, from
+#                 SEED on (the clock's)
 #   make cluster  fault tests on real processes, long form
 #   make fuzz     every fuzz target, FOR=60s each
 #   make bench    Go benchmarks, then a cluster under load
@@ -44,6 +46,19 @@ cluster-short:
 
 cluster:
 	DOOZER_TEST_LONG=1 $(GO) test -count=1 -v -timeout 60m ./test/cluster/...
+
+SEEDS ?= 1000
+SEED  ?= $(shell date +%s)000
+PROCS ?= 1
+
+.PHONY: sim
+sim:
+	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && $(GO) test -c -o "$$tmp/sim" ./consensus/sim && \
+	each=$$(( ($(SEEDS) + $(PROCS) - 1) / $(PROCS) )) && cd consensus/sim && \
+	for i in $$(seq 0 $$(($(PROCS) - 1))); do \
+		{ GOGC=400 GOMAXPROCS=1 "$$tmp/sim" -test.run '^TestSeeds$$' -test.v -test.timeout 0 -seeds $$each \
+			-seed $$(($(SEED) + i * each)) > "$$tmp/out$$i" 2>&1 || touch "$$tmp/failed"; } & \
+	done && wait && cat "$$tmp"/out* && test ! -e "$$tmp/failed"
 
 fuzz:
 	.ci/fuzz $(FOR)

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"syscall"
 	"testing"
 	"testing/cryptotest"
 	"time"
@@ -14,6 +15,8 @@ var (
 	seedFlag  = flag.Uint64("seed", 0, "the first of them")
 	nodesFlag = flag.Int("nodes", 0, "nodes of each run: 1, 3 or 5; 0: as the seed says")
 	forFlag   = flag.Duration("for", 60*time.Second, "simulated time of each run's faults")
+	timeFlag  = flag.Duration("time", 0, "stop after this time; 0: when all seeds are done")
+	twiceFlag = flag.Bool("twice", false, "do every seed twice: the trace must be the same")
 	traceFlag = flag.Bool("trace", false, "print everything that happens")
 )
 
@@ -61,8 +64,17 @@ func TestSeeds(t *testing.T) {
 	begin, failed := time.Now(), 0
 	var total totals
 	for i := range uint64(n) {
+		if *timeFlag > 0 && time.Since(begin) > *timeFlag {
+			break
+		}
 		r, err := try(t, config(first+i))
 		total.add(r)
+		if *twiceFlag && err == nil {
+			var again Result
+			if again, err = try(t, config(first+i)); err == nil && again != r {
+				err = fmt.Errorf("another trace: %+v, and then %+v", r, again)
+			}
+		}
 		if err != nil {
 			t.Errorf("seed %d: %v\nreplay: %s", first+i, err, replay(config(first+i)))
 			if failed++; failed >= 10 {
@@ -70,7 +82,16 @@ func TestSeeds(t *testing.T) {
 			}
 		}
 	}
-	t.Log(total.report(time.Since(begin)))
+	t.Log(total.report(time.Since(begin), processorTime()))
+}
+
+// processorTime is what this process has used so far.
+func processorTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // TestReplay: the same seed, the same trace.

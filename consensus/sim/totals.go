@@ -35,13 +35,14 @@ func (t *totals) add(r Result) {
 	t.heal = max(t.heal, r.Healed)
 }
 
-// report says what was done in took.
-func (t *totals) report(took time.Duration) string {
+// report says what was done in took, with used of a processor's time.
+func (t *totals) report(took, used time.Duration) string {
 	var b strings.Builder
 	s := &t.sum
-	fmt.Fprintf(&b, "%d seeds in %v: %.2f seeds/s, %.0f an hour; %v simulated, %.0f times as fast\n",
-		t.runs, took.Round(time.Millisecond), float64(t.runs)/took.Seconds(), 3600*float64(t.runs)/took.Seconds(),
-		s.Simulated.Round(time.Second), s.Simulated.Seconds()/took.Seconds())
+	runs := float64(t.runs)
+	fmt.Fprintf(&b, "%d seeds in %v: %.2f seeds/s; %v of processor time: %.0f an hour and core\n",
+		t.runs, took.Round(time.Millisecond), runs/took.Seconds(), used.Round(time.Millisecond), 3600*runs/used.Seconds())
+	fmt.Fprintf(&b, "%v simulated, %.0f times as fast as the clock\n", s.Simulated.Round(time.Second), s.Simulated.Seconds()/took.Seconds())
 	fmt.Fprintf(&b, "%d events, %d messages, %d entries, %d terms with a leader, %d checkpoints, %d snapshots installed\n",
 		s.Events, s.Messages, s.Entries, s.Leaders, s.Checkpoints, s.Snapshots)
 	ops := s.Writes + s.Reads + s.Unknown
