@@ -198,7 +198,9 @@ func clientsCut(w who) step {
 		nodes := w(x)
 		x.deaf = len(nodes) == len(x.c.Nodes())
 		for _, n := range nodes {
-			n.Front().Cut(proxy.Both)
+			if err := n.Front().Cut(proxy.Both); err != nil {
+				x.c.TB().Fatalf("%v", err)
+			}
 			x.begin("client cut", n.Front().Heal, "clients cut off from %s", x.tag(n))
 		}
 	}

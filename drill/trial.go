@@ -80,7 +80,7 @@ func (t *trial) do(ctx context.Context, tb cluster.TB, dir string) {
 // watches and followers meet their ends, or long ones.
 func choose(r *rand.Rand) *setting {
 	return &setting{
-		history:    []int64{150, 400, 2000}[r.IntN(3)],
+		history:    []int64{60, 120, 300, 2000}[r.IntN(4)],
 		checkpoint: []int64{32 << 10, 128 << 10, 4 << 20}[r.IntN(3)],
 		lose:       &replyLoser{every: 5},
 	}

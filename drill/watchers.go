@@ -158,6 +158,8 @@ func (w *watchers) begin(r *rand.Rand, rec *recording) {
 	case n < 2:
 	case n < 5:
 		rec.Snapshot = true
+	case n < 6:
+		rec.From = max(1, w.load.rev.Load()-r.Int64N(w.load.keep*5/4)) // to the edge of the window, and beyond
 	default:
 		rec.From = max(1, w.load.rev.Load()-reach+r.Int64N(2*reach))
 	}

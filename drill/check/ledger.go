@@ -98,6 +98,11 @@ func Merge(stretches []Stretch) (log []Event, holes []int64, err error) {
 				p.addf("%s was given rev %d right after %d", s.From, rev, s.Events[i-1].Rev)
 			}
 			step := s.Events[i:j]
+			for k := 1; k < len(step); k++ {
+				if slices.ContainsFunc(step[:k], func(e Event) bool { return e.Path == step[k].Path }) {
+					p.addf("%s was told that rev %d changes %s twice", s.From, rev, step[k].Path)
+				}
+			}
 			if have, ok := steps[rev]; !ok {
 				steps[rev], from[rev] = step, s.From
 			} else if !slices.Equal(have, step) {

@@ -128,7 +128,7 @@ func (c *Cluster) layOut() error {
 			}
 		}
 		if c.opts.ClientProxy || c.opts.LoseReply != nil {
-			l, err := proxy.New(n.addr, proxy.Options{LoseReply: c.opts.LoseReply})
+			l, err := newLink(free, n.addr, c.opts.LoseReply)
 			if err != nil {
 				return err
 			}
@@ -144,7 +144,7 @@ func (c *Cluster) layOut() error {
 			if from == to {
 				continue
 			}
-			l, err := proxy.New(to.peerAddr, proxy.Options{})
+			l, err := newLink(free, to.peerAddr, nil)
 			if err != nil {
 				return err
 			}
@@ -152,6 +152,28 @@ func (c *Cluster) layOut() error {
 		}
 	}
 	return nil
+}
+
+func newLink(free *ports, target string, lose func([]byte) bool) (*proxy.Link, error) {
+	addr, err := free.freeAddr()
+	if err != nil {
+		return nil, err
+	}
+	return proxy.New(target, proxy.Options{Addr: addr, LoseReply: lose})
+}
+
+// linksTo are the wires that lead to n.
+func (c *Cluster) linksTo(n *Node) []*proxy.Link {
+	var all []*proxy.Link
+	if n.front != nil {
+		all = append(all, n.front)
+	}
+	for _, from := range c.nodes {
+		if l := c.links[[2]string{from.Name, n.Name}]; l != nil {
+			all = append(all, l)
+		}
+	}
+	return all
 }
 
 // MemberList is --cluster as one node is told it: the others' addresses are
@@ -375,8 +397,9 @@ func (c *Cluster) Link(from, to *Node) *proxy.Link {
 // CutOneWay loses what from sends to to, on the connections of both.
 func (c *Cluster) CutOneWay(from, to *Node) {
 	c.t.Helper()
-	c.Link(from, to).Cut(proxy.Forward)
-	c.Link(to, from).Cut(proxy.Back)
+	if err := errors.Join(c.Link(from, to).Cut(proxy.Forward), c.Link(to, from).Cut(proxy.Back)); err != nil {
+		c.t.Fatalf("cut %s from %s: %v", from.Name, to.Name, err)
+	}
 }
 
 // Cut separates n from the others, both ways.

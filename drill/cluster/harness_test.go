@@ -98,7 +98,7 @@ func shNode(t TB, script string) *Node {
 	c := &Cluster{t: t, bin: "/bin/sh"}
 	n := &Node{Name: "a", c: c, dataDir: filepath.Join(dir, "a"), logPath: filepath.Join(dir, "a.log")}
 	c.nodes = []*Node{n}
-	p, err := startProcess(c.bin, []string{"-c", script}, n.logPath)
+	p, err := startProcess(c.bin, []string{"-c", script}, n.logPath, nil)
 	if err != nil {
 		t.Fatalf("%v", err)
 	}

@@ -96,7 +96,17 @@ func (n *Node) Start() {
 		n.c.t.Fatalf("node %s runs already", n.Name)
 	}
 	n.checkEnd()
-	p, err := startProcess(n.c.bin, n.Args(), n.logPath)
+	links := n.c.linksTo(n)
+	for _, l := range links {
+		if err := l.There(); err != nil {
+			n.c.t.Fatalf("start node %s: %v", n.Name, err)
+		}
+	}
+	p, err := startProcess(n.c.bin, n.Args(), n.logPath, func() {
+		for _, l := range links {
+			l.Gone() // which listens nowhere anew
+		}
+	})
 	if err != nil {
 		n.c.t.Fatalf("start node %s: %v", n.Name, err)
 	}

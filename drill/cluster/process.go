@@ -21,8 +21,10 @@ type process struct {
 	expected atomic.Bool
 }
 
-// startProcess runs bin with its output appended to the log file.
-func startProcess(bin string, args []string, logPath string) (*process, error) {
+// startProcess runs bin with its output appended to the log file. ended, if not
+// nil, is called when the process has ended, before anybody can know it from the
+// process.
+func startProcess(bin string, args []string, logPath string, ended func()) (*process, error) {
 	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, err
@@ -39,6 +41,9 @@ func startProcess(bin string, args []string, logPath string) (*process, error) {
 	go func() {
 		cmd.Wait() // the state is asked for later
 		p.ended = time.Now()
+		if ended != nil {
+			ended()
+		}
 		close(p.done)
 	}()
 	return p, nil
@@ -99,7 +104,7 @@ func (p *process) rss() (int64, error) {
 // RunOnce runs the cluster's program with args to its end, which is forced after
 // StartLimit, and returns its status (-1 after a signal) and what it printed.
 func (c *Cluster) RunOnce(args []string, logPath string) (status int, out string, err error) {
-	p, err := startProcess(c.bin, args, logPath)
+	p, err := startProcess(c.bin, args, logPath, nil)
 	if err != nil {
 		return 0, "", err
 	}

@@ -29,6 +29,8 @@ const (
 
 // Options of a link. The zero value forwards everything.
 type Options struct {
+	// Addr is where to listen; empty: at a free loopback port.
+	Addr string
 	// LoseReply is asked about every HTTP/2 DATA frame that the target sends,
 	// with the frame's payload. When it says true the frame is dropped and its
 	// connection reset. Calls for different connections run concurrently.
@@ -39,8 +41,8 @@ type Options struct {
 // goroutine.
 type Link struct {
 	target  string
+	addr    string
 	opts    Options
-	ln      net.Listener
 	gates   [2]*gate
 	delay   [2]atomic.Int64 // nanoseconds, per direction
 	running sync.WaitGroup
@@ -48,35 +50,78 @@ type Link struct {
 	mu     sync.Mutex
 	conns  map[*conn]struct{} // guarded by mu
 	closed bool               // guarded by mu
+	ln     net.Listener       // nil while connections are refused; guarded by mu
+	gone   bool               // the target does not listen; guarded by mu
+	cut    bool               // guarded by mu
 }
 
-// New listens on a free loopback port and forwards what connects to target.
+// New listens and forwards what connects to target.
 func New(target string, o Options) (*Link, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, fmt.Errorf("proxy to %s: %w", target, err)
-	}
 	l := &Link{
 		target: target,
+		addr:   o.Addr,
 		opts:   o,
-		ln:     ln,
 		gates:  [2]*gate{newGate(), newGate()},
 		conns:  map[*conn]struct{}{},
 	}
-	l.running.Add(1)
-	go l.accept()
+	if l.addr == "" {
+		l.addr = "127.0.0.1:0"
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.listen(); err != nil {
+		return nil, err
+	}
+	l.addr = l.ln.Addr().String()
 	return l, nil
 }
 
+// listen begins to accept connections. mu is held.
+func (l *Link) listen() error {
+	ln, err := net.Listen("tcp", l.addr)
+	if err != nil {
+		return fmt.Errorf("proxy to %s: %w", l.target, err)
+	}
+	l.ln = ln
+	l.running.Add(1)
+	go l.accept(ln)
+	return nil
+}
+
 // Addr is where the link listens, host:port.
-func (l *Link) Addr() string { return l.ln.Addr().String() }
+func (l *Link) Addr() string { return l.addr }
+
+// Gone tells that nobody listens at the target: from now on connections are
+// refused here too, as they would be there, unless the wire is cut.
+func (l *Link) Gone() error { return l.change(func() { l.gone = true }) }
+
+// There takes Gone back. An error says that the link's address is taken.
+func (l *Link) There() error { return l.change(func() { l.gone = false }) }
+
+// change changes what decides whether connections are refused, and makes it so.
+func (l *Link) change(fn func()) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	fn()
+	refuse := l.gone && !l.cut
+	switch {
+	case l.closed:
+	case refuse && l.ln != nil:
+		l.ln.Close()
+		l.ln = nil
+	case !refuse && l.ln == nil:
+		return l.listen()
+	}
+	return nil
+}
 
 // Cut stops bytes in the given direction. Connections stay open, and what they
-// carry waits.
-func (l *Link) Cut(d Direction) {
+// carry waits. The error is that of There.
+func (l *Link) Cut(d Direction) error {
 	for _, g := range l.gatesOf(d) {
 		g.shut()
 	}
+	return l.change(func() { l.cut = true })
 }
 
 // Heal lets bytes through again in both directions and removes the delay.
@@ -85,6 +130,7 @@ func (l *Link) Heal() {
 	for _, g := range l.gates {
 		g.open()
 	}
+	l.change(func() { l.cut = false }) // which listens nowhere anew
 }
 
 // Delay makes every chunk read from now on in the given direction wait for at
@@ -110,7 +156,9 @@ func (l *Link) Reset() {
 func (l *Link) Close() {
 	l.mu.Lock()
 	l.closed = true
-	l.ln.Close()
+	if l.ln != nil {
+		l.ln.Close()
+	}
 	for c := range l.conns {
 		c.reset()
 	}
@@ -125,10 +173,10 @@ func (l *Link) gatesOf(d Direction) []*gate {
 	return l.gates[d : d+1]
 }
 
-func (l *Link) accept() {
+func (l *Link) accept(ln net.Listener) {
 	defer l.running.Done()
 	for {
-		nc, err := l.ln.Accept()
+		nc, err := ln.Accept()
 		if err != nil {
 			return
 		}

@@ -3,9 +3,11 @@ package proxy
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -262,4 +264,43 @@ func TestLoseReplyDropsTheFrameAndResets(t *testing.T) {
 	send(t, far, string(frame(frameData, "secret")))
 	expectEnd(t, near)
 	expectEnd(t, far)
+}
+
+func TestRefusesWhileTheTargetIsGone(t *testing.T) {
+	// Not one of the ports that outgoing connections take: they would take it
+	// while nobody listens there.
+	var l *Link
+	for port, target := 20000, echo(t); l == nil; port++ {
+		l, _ = New(target, Options{Addr: fmt.Sprint("127.0.0.1:", port)})
+	}
+	t.Cleanup(l.Close)
+	refused := func() bool {
+		c, err := net.Dial("tcp", l.Addr())
+		if err == nil {
+			c.Close()
+		}
+		return errors.Is(err, syscall.ECONNREFUSED)
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(l.Gone())
+	if !refused() {
+		t.Error("a link whose target is gone accepts connections")
+	}
+	must(l.Cut(Both))
+	if refused() {
+		t.Error("a cut link refuses connections: whoever dials learns too much")
+	}
+	l.Heal()
+	if !refused() {
+		t.Error("a mended link forgot that its target is gone")
+	}
+	must(l.There())
+	c := dial(t, l)
+	send(t, c, "a")
+	expect(t, c, "a")
 }
