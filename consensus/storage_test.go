@@ -70,6 +70,24 @@ func TestNewStorage(t *testing.T) {
 	}
 }
 
+// blindLog does not know where it begins, or where it ends.
+type blindLog struct {
+	memLog
+	firstErr, lastErr error
+}
+
+func (l *blindLog) FirstIndex() (uint64, error) { return 2, l.firstErr }
+func (l *blindLog) LastIndex() (uint64, error)  { return 1, l.lastErr }
+
+func TestNewStorageOnABlindLog(t *testing.T) {
+	broken := errors.New("broken")
+	for _, log := range []*blindLog{{firstErr: broken}, {lastErr: broken}} {
+		if _, err := newStorage(log, Bootstrap([]uint64{1})); !errors.Is(err, broken) {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
 // TestConfig: what Open refuses.
 func TestConfig(t *testing.T) {
 	good := func() Config {

@@ -1,6 +1,7 @@
 package consensus
 
 import (
+	"errors"
 	"testing"
 
 	"go.etcd.io/raft/v3/raftpb"
@@ -113,5 +114,33 @@ func TestWriterInstalls(t *testing.T) {
 	}
 	if w.n.staged.busy {
 		t.Error("there is no room for the next snapshot")
+	}
+}
+
+// TestWriterStops: whatever of a write fails, nothing after it is tried and no
+// answer goes out.
+func TestWriterStops(t *testing.T) {
+	broken := errors.New("broken")
+	answer := &raftpb.Message{To: new(uint64(1))}
+	snap := storageMessage(3, 20, nil, answer)
+	snap.Snapshot = &raftpb.Snapshot{Metadata: &raftpb.SnapshotMetadata{Index: new(uint64(20)), Term: new(uint64(3))}}
+	for name, msgs := range map[string][]*raftpb.Message{
+		"entries": {storageMessage(0, 0, []*raftpb.Entry{entry(2, 1)}, answer)},
+		"entries that are replaced": {
+			storageMessage(0, 0, []*raftpb.Entry{entry(2, 1)}, answer), storageMessage(0, 0, []*raftpb.Entry{entry(2, 2)}, answer)},
+		"what comes before a snapshot": {storageMessage(0, 0, []*raftpb.Entry{entry(2, 1)}, answer), snap},
+		"a snapshot that is not there": {snap},
+	} {
+		log := &memLog{now: logState{base: 1, baseTerm: 1}}
+		w := newWriter(t, log)
+		calls := 0
+		log.setHook(func([]*raftpb.Entry) error { calls++; return broken })
+		err := w.write(msgs)
+		if missing := name == "a snapshot that is not there"; err == nil || !missing && !errors.Is(err, broken) || calls > 1 {
+			t.Errorf("%s: %v after %d calls", name, err, calls)
+		}
+		if n := len(w.n.inbox.take().stored); n != 0 {
+			t.Errorf("%s: %d answers went out", name, n)
+		}
 	}
 }
