@@ -121,7 +121,7 @@ func (q *queuer) enterUnless(ctx context.Context, wait func(context.Context, []E
 		if err == nil {
 			err = wait(ctx, ahead)
 		}
-		if q.patient && transient(err) {
+		if q.patient && Transient(err) {
 			err = q.pause(ctx)
 		}
 		if ctx.Err() != nil {
@@ -230,9 +230,9 @@ func (q *queuer) agree(ctx context.Context) (client.Cond, []client.Op, error) {
 	return client.Unchanged(path, f.Rev), nil, nil
 }
 
-// transient tells whether err may pass by itself: the store can't be reached, or
+// Transient tells whether err may pass by itself: the store can't be reached, or
 // has no majority. Who stands in line waits for that, and keeps the place.
-func transient(err error) bool {
+func Transient(err error) bool {
 	for _, e := range [...]error{
 		client.ErrNoQuorum, client.ErrOverloaded, client.ErrStopping, client.ErrQuarantined, client.ErrUnreachable,
 		client.ErrUnknownOutcome, client.ErrTooLate, context.DeadlineExceeded,

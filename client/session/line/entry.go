@@ -103,6 +103,9 @@ func checkName(name string) error {
 	return nil
 }
 
+// ValidName tells whether a line can have the name.
+func ValidName(name string) bool { return checkName(name) == nil }
+
 // entries reads the places of a line, in order, without what they say.
 func entries(ctx context.Context, st session.Store, name string) ([]Entry, error) {
 	var list []Entry
