@@ -96,7 +96,7 @@ func (c *testCluster) config(name string) Config {
 	return Config{
 		Name: name, DataDir: filepath.Join(c.dir, name), Listen: "127.0.0.1:0", Web: "false", Cluster: c.spec, Version: "test",
 		ElectionTimeout: 30 * time.Second,
-		Logger: slog.New(slog.NewTextHandler(&c.logs, nil)).With("at", name), limits: server.Limits{HashEvery: 8, HandshakeTimeout: patience},
+		Logger:          slog.New(slog.NewTextHandler(&c.logs, nil)).With("at", name), limits: server.Limits{HashEvery: 8, HandshakeTimeout: patience},
 	}
 }
 
