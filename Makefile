@@ -6,6 +6,8 @@
 #   make unit     the tests of the packages; make cluster-short: those of real
 #                 processes, in their short form
 #   make race     unit tests under the race detector
+#   make canaries doozer broken on purpose in every way there is: the tests must
+#                 notice; make canaries-short: a few of them
 #   make sim      SEEDS=n simulations of whole clusters, in PROCS processes, from
 #                 SEED on (the clock's)
 #   make cluster  fault tests on real processes, long form
@@ -27,22 +29,37 @@ build:
 demo: build
 	bin/doozerd demo
 
-# Tests need a C compiler for the race detector, strace to make disks fail,
-# protoc for proto-check and curl to see whether a database can be reached.
+# Tests need a C compiler for the race detector, strace to make disks fail and
+# protoc for proto-check.
 setup:
 	@.ci/setup
 
-test: setup build unit cluster-short
+test: setup build unit canaries-short cluster-short
+
+# Tests that run processes, sockets or disks have the machine to themselves: one
+# package at a time. The others are pure, or run in the time of a bubble.
+packages = $(GO) list ./... | grep -vE '/test/(cluster|canary)'
+timely   = /(cmd|drill|test)/|/drill$$|/server/(boot|web)$$|/consensus/(transport|wal|checkpoint)|/client/(session|lock|election)
 
 unit:
-	$(GO) test $$($(GO) list ./... | grep -v /test/cluster)
+	$(GO) test -timeout 15m $$($(packages) | grep -vE '$(timely)')
+	$(GO) test -timeout 15m -p 1 $$($(packages) | grep -E '$(timely)')
 
 race:
-	$(GO) test -race $$($(GO) list ./... | grep -v /test/cluster)
+	$(GO) test -race -timeout 20m $$($(packages) | grep -vE '$(timely)')
+	$(GO) test -race -timeout 20m -p 1 $$($(packages) | grep -E '$(timely)')
+
+# Not beside other tests: each runs tests, and processes, of its own.
+.PHONY: canaries canaries-short
+canaries-short:
+	$(GO) test -count=1 -timeout 20m ./test/canary
+
+canaries:
+	DOOZER_TEST_LONG=1 $(GO) test -count=1 -v -timeout 90m ./test/canary
 
 .PHONY: cluster-short
 cluster-short:
-	$(GO) test -count=1 -timeout 20m ./test/cluster/...
+	$(GO) test -count=1 -timeout 20m -p 1 ./test/cluster/...
 
 cluster:
 	DOOZER_TEST_LONG=1 $(GO) test -count=1 -v -timeout 60m ./test/cluster/...
@@ -72,10 +89,11 @@ lint: fmt-check
 	$(GO) tool staticcheck ./...
 
 fmt-check:
-	@bad=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$bad" || { echo "gofmt: $$bad" >&2; exit 1; }
+	@files=$$(git ls-files '*.go'); test -n "$$files" || { echo "git names no files" >&2; exit 1; }; \
+	bad=$$(gofmt -l $$files); test -z "$$bad" || { echo "gofmt: $$bad" >&2; exit 1; }
 
 vuln:
-	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.8.0 ./...
+	.ci/vuln
 
 proto:
 	proto/generate.sh
