@@ -84,6 +84,11 @@ bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./store ./consensus/... ./client ./server
 	$(GO) run ./test/cluster/cmd/load -start -op set,get,localget -callers 1,64,1000 -for 5s
 
+# Fails if an error branch of log, checkpoint or snapshot was executed by no test.
+.PHONY: errbranches
+errbranches:
+	$(GO) run ./test/errbranch
+
 lint: fmt-check
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...

@@ -44,6 +44,8 @@ var rooms = []room{
 	{"cmd/doozer", []string{"client", "drill/..."}, "the command line is a client like any other, and a fire drill"},
 	{"drill/...", []string{"client", "proto", "drill/..."}, "faults come from outside: who does harm and judges sees what a user sees"},
 	{"test/cluster/...", []string{"client", "proto", "drill/...", "test/cluster/..."}, "tests of processes see what a user sees"},
+	{"test/errbranch", nil, "it reads the tree as text"},
+	{"test/canary", nil, "it breaks the tree from outside; its tests run drills"},
 	{"test", nil, "tests of the tree"},
 }
 

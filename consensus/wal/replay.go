@@ -43,7 +43,7 @@ func (r *replay) segment(name string, last bool) error {
 			return err
 		}
 		if v != sound {
-			return r.tail(w, s, h, v, last)
+			return r.tail(w, s, h, payload, v, last)
 		}
 		if err := r.apply(s, payload); err != nil {
 			return &CorruptError{name, s.end, err.Error()}
@@ -126,7 +126,7 @@ func (r *replay) follows(previous, s *segment, h segmentHeader) error {
 }
 
 // readBatch reads the batch at s.end, which must have sequence number seq. The
-// payload is valid until the next read.
+// payload, or all of a batch whose payload is bad, is valid until the next read.
 func readBatch(w *window, s *segment, seq uint64) (h batchHeader, payload []byte, v verdict, err error) {
 	sector, err := w.load(s.end, sectorSize)
 	if err != nil {
@@ -149,7 +149,7 @@ func readBatch(w *window, s *segment, seq uint64) (h batchHeader, payload []byte
 		return h, nil, "", err
 	}
 	if checksum(0, b[batchHeaderLen:]) != h.sum {
-		return h, nil, badPayload, nil
+		return h, b, badPayload, nil
 	}
 	return h, b[batchHeaderLen : batchHeaderLen+int64(h.length)], sound, nil
 }
@@ -209,8 +209,9 @@ func (r *replay) apply(s *segment, payload []byte) error {
 
 // tail decides what it means that no sound batch begins at s.end: the end of
 // the log, the torn tail of a write that was never synced, or damage. h is valid
-// unless v is blank or badHeader. doc.go argues each case.
-func (r *replay) tail(w *window, s *segment, h batchHeader, v verdict, last bool) error {
+// unless v is blank or badHeader, and bad is the batch if its payload is.
+// doc.go argues each case.
+func (r *replay) tail(w *window, s *segment, h batchHeader, bad []byte, v verdict, last bool) error {
 	corrupt := func(format string, a ...any) error {
 		return &CorruptError{s.name, s.end, string(v) + fmt.Sprintf(format, a...)}
 	}
@@ -220,11 +221,7 @@ func (r *replay) tail(w *window, s *segment, h batchHeader, v verdict, last bool
 	seq := want + 1
 	if v == badPayload {
 		boundary = s.end + h.extent()
-		b, err := w.load(s.end, h.extent())
-		if err != nil {
-			return err
-		}
-		torn = zeroSectors(b) > h.zeros
+		torn = zeroSectors(bad) > h.zeros
 	}
 	for off := s.end; off < s.size; off += sectorSize {
 		sector, err := w.load(off, sectorSize)
