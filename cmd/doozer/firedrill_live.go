@@ -17,7 +17,7 @@ const (
 	// sparkWidth is how many of the last rates are drawn.
 	sparkWidth = 40
 	// sparkEvery is the time of one of them.
-	sparkEvery = 500 * time.Millisecond
+	sparkEvery = 250 * time.Millisecond
 )
 
 // live shows how drills go: on a terminal in a few lines that are painted again

@@ -41,7 +41,7 @@ func (f *fakeDrills) Run(ctx context.Context, o drill.Options) (*drill.Report, e
 
 // madeUp is a report of the named drills, the last of which is given checks.
 func madeUp(checks []drill.Check, names ...string) *drill.Report {
-	r := &drill.Report{Version: "doozerd v9", Nodes: 3, Seed: 7, Length: time.Minute}
+	r := &drill.Report{Version: "v9", Nodes: 3, Seed: 7, Length: time.Minute}
 	for i, name := range names {
 		at := time.Duration(i) * 10 * time.Second
 		run := drill.Run{Drill: name, Seed: uint64(i) + 1, From: at, Harmed: at + 2*time.Second, Healed: at + 4*time.Second, To: at + 9*time.Second,

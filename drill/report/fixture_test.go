@@ -17,7 +17,7 @@ const hostile = `<script>alert("1")</script>&'` + "\x00\x1b[31m"
 // one that could not be run. The same seed gives the same report.
 func made() *drill.Report {
 	r := &drill.Report{
-		Version: "doozerd v0.3.0", Started: time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC), Length: 41 * time.Second,
+		Version: "v0.3.0", Started: time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC), Length: 41 * time.Second,
 		Nodes: 3, Seed: 42,
 		Skipped: []drill.Skip{{Drill: "full-disk", Why: "needs a small file system: run it as root, where tmpfs can be mounted"}},
 		Invalid: []drill.Skip{{Drill: "pause", Why: "31 operations/s before the harm, less than 50"}},

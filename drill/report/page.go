@@ -215,7 +215,7 @@ func (v *view) facts(p Page) {
 			v.Facts = append(v.Facts, fact{name, value})
 		}
 	}
-	add("Program", r.Version)
+	add("doozerd", r.Version)
 	add("Nodes", fmt.Sprintf("%d, on loopback", r.Nodes))
 	add("Machine", p.Machine)
 	add("Seed", fmt.Sprint(r.Seed))

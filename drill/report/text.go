@@ -15,7 +15,7 @@ import (
 func Text(w io.Writer, r *drill.Report) error {
 	out := bufio.NewWriter(w)
 	fmt.Fprintf(out, "%s: %s\n", strings.ToUpper(string(Judge(r))), headline(r))
-	fmt.Fprintf(out, "%d nodes, seed %d, %s; %s\n", r.Nodes, r.Seed, span(r.Length), plain(orUnknown(r.Version)))
+	fmt.Fprintf(out, "%d nodes, seed %d, %s; doozerd %s\n", r.Nodes, r.Seed, span(r.Length), plain(orUnknown(r.Version)))
 	if rows := summarize(r.Runs); len(rows) > 0 {
 		fmt.Fprintln(out)
 		writeRows(out, rows)
@@ -58,13 +58,13 @@ func Line(run drill.Run) string {
 		word = "ended "
 	}
 	passed, total := checks([]drill.Run{run})
-	return fmt.Sprintf("%s %-18s  %d of %d checks, outage %s, recovery %s, p99 %s before and %s during, %s operations",
-		word, plain(run.Drill), passed, total, span(run.Outage), span(run.Recovery), span(run.Before.P99), span(run.During.P99), count(run.OK))
+	return fmt.Sprintf("%s %-18s  %d of %d checks, outage %s, recovery %s, p99 %s", word, plain(run.Drill),
+		passed, total, span(run.Outage), span(run.Recovery), span(run.During.P99))
 }
 
 func orUnknown(version string) string {
 	if version == "" {
-		return "doozerd of unknown version"
+		return "of unknown version"
 	}
 	return version
 }
