@@ -38,8 +38,10 @@ type call struct {
 	cond  *doozerpb.If
 	conds []*doozerpb.Condition
 	ops   []*doozerpb.Op
-	// client and seq are the write's id.
+	// client and seq are the write's id. A bare write has none, and is not
+	// sent again once an attempt may have been applied.
 	client, seq uint64
+	bare        bool
 
 	begun    int64
 	lo       int64 // rev acknowledged before it began
@@ -125,7 +127,7 @@ func (k *call) attempt() {
 	if k.sent != nil || w.violation != nil {
 		return
 	}
-	if w.now-k.begun > int64(opPatience) {
+	if w.now-k.begun > int64(opPatience) || k.bare && k.unknown {
 		k.giveUp()
 		return
 	}
@@ -189,7 +191,7 @@ func (k *call) giveUp() {
 func (k *call) request(tag uint64, timeout uint32) *doozerpb.Request {
 	r := &doozerpb.Request{Tag: tag, TimeoutMs: timeout}
 	id := &doozerpb.WriteId{Client: k.client, Seq: k.seq, Ack: min(k.c.ack(), k.seq)}
-	if k.attempts > 1 && k.c.w.cfg.Wrong.RetryWithoutID {
+	if k.bare || k.attempts > 1 && k.c.w.cfg.Wrong.RetryWithoutID {
 		id = nil
 	}
 	switch k.kind {

@@ -166,7 +166,8 @@ func (c *client) begin(k *call) {
 	c.made++
 	k.c, k.name = c, fmt.Sprintf("c%d-%d", c.id, c.made)
 	k.begun, k.lo = c.w.now, c.w.truth.acked
-	if k.writes() {
+	k.bare = k.writes() && c.w.chance(0.15)
+	if k.writes() && !k.bare {
 		k.client, k.seq = c.registered, c.nextSeq
 		c.nextSeq++
 	}
@@ -178,7 +179,7 @@ func (c *client) begin(k *call) {
 func (c *client) ack() uint64 {
 	low := c.nextSeq
 	for _, k := range c.calls {
-		if k.writes() && k.client == c.registered {
+		if k.seq != 0 && k.client == c.registered {
 			low = min(low, k.seq)
 		}
 	}

@@ -23,10 +23,11 @@ type disk struct {
 	// failSync, failWrite, failRead and failState count down to an operation
 	// that fails; 0 for none.
 	failSync, failWrite, failRead, failState int
-	// cutAfter counts down to a power cut; -1 for none.
-	cutAfter int
-	afterCut *faultfs.MemFS
-	lies     int
+	// cutAfter counts down to a power cut; -1 for none. bootCut is where it
+	// begins to count when the next process starts; 0 for not at all.
+	cutAfter, bootCut int
+	afterCut          *faultfs.MemFS
+	lies              int
 
 	// cut: the power is gone, and afterCut is what is left. injected: this
 	// process was given an error; read: when it read.
@@ -40,6 +41,9 @@ func newDisk(n *node) *disk {
 // fileSystem returns the files as a starting process sees them.
 func (d *disk) fileSystem() wal.FS {
 	d.cut, d.injected, d.read, d.syncFailed = false, false, false, false
+	if d.bootCut > 0 {
+		d.cutAfter, d.bootCut = d.bootCut-1, 0
+	}
 	d.fs.SetFault(d.fault)
 	if d.n.w.cfg.Wrong.LyingDisk {
 		return lyingFS{d.fs, d}

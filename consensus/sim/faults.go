@@ -13,6 +13,8 @@ const (
 	powerSome
 	powerAll
 	powerInWrite
+	powerInBoot
+	stopOne
 	restartAll
 	split
 	isolate
@@ -38,7 +40,7 @@ const (
 )
 
 var faultNames = [numFaults]string{
-	"kill", "power cut", "power cut of some", "power cut of all", "power cut in a write", "restart of all", "split", "isolated node",
+	"kill", "power cut", "power cut of some", "power cut of all", "power cut in a write", "power cut in a start", "stop", "restart of all", "split", "isolated node",
 	"one-way cut", "partial cut", "bridge", "ring", "bad network", "slow network", "lost connection", "stalled disk", "failed sync",
 	"failed write", "failed read", "failed checkpoint", "full disk", "clock rate", "clock jump", "pause", "slow node", "transfer",
 }
@@ -90,7 +92,7 @@ func (f *faults) heal() {
 	for _, n := range w.nodes {
 		d := n.disk
 		d.full, d.stallUntil = false, 0
-		d.failSync, d.failWrite, d.failRead, d.failState, d.cutAfter = 0, 0, 0, 0, -1
+		d.failSync, d.failWrite, d.failRead, d.failState, d.cutAfter, d.bootCut = 0, 0, 0, 0, -1, 0
 		n.slow = 0
 		n.clock.setRate(w.now, 1)
 		if !n.up {
@@ -161,6 +163,15 @@ func (f *faults) doProcess(k faultKind) {
 	case powerInWrite:
 		n := f.node()
 		n.disk.cutAfter = w.rng.IntN(8)
+	case powerInBoot:
+		n := f.node()
+		f.down(n, true)
+		n.disk.bootCut = w.uniform(1, 8)
+	case stopOne:
+		if n := f.node(); n.up && !n.paused() {
+			n.exec(0, func() { n.step.Transfer() })
+			n.exec(w.between(0, 100*time.Millisecond), n.stop)
+		}
 	}
 }
 
@@ -171,7 +182,7 @@ func (f *faults) doNetwork(k faultKind) {
 	case badNetwork:
 		f.during(time.Second, 8*time.Second, func() {
 			t.loss, t.dup, t.mingle = 0.3*w.rng.Float64(), 0.2*w.rng.Float64(), 0.3*w.rng.Float64()
-			t.jitter = w.between(0, 40*time.Millisecond)
+			t.jitter, t.stray = w.between(0, 40*time.Millisecond), pick(w, 0, 0.01, 0.1)
 		}, t.calm)
 		return
 	case slowNetwork:

@@ -24,6 +24,8 @@ type net struct {
 
 	latency, jitter   time.Duration
 	loss, dup, mingle float64
+	// stray is how often a message comes very late.
+	stray float64
 }
 
 // conn is a connection that one node makes to another.
@@ -44,7 +46,7 @@ func newNet(w *world) *net {
 // calm makes a network without faults.
 func (t *net) calm() {
 	t.latency, t.jitter = 50*time.Microsecond, 300*time.Microsecond
-	t.loss, t.dup, t.mingle = 0, 0, 0
+	t.loss, t.dup, t.mingle, t.stray = 0, 0, 0, 0
 }
 
 func (t *net) open(a, b uint64) bool { return !t.cut[a][b] && !t.cut[b][a] }
@@ -170,7 +172,9 @@ func (t *net) deliver(from, to uint64, fn func(n *node)) {
 	epoch := c.epoch
 	for range times {
 		at := t.w.now + int64(t.delay())
-		if !t.w.chance(t.mingle) {
+		if t.w.chance(t.stray) {
+			at += int64(t.w.between(0, 4*time.Second))
+		} else if !t.w.chance(t.mingle) {
 			at = max(at, c.last+1)
 			c.last = at
 		}

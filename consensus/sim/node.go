@@ -275,50 +275,6 @@ const (
 	maxQueue   = 4096
 )
 
-// ended is a process that ends by itself.
-func (n *node) ended(err error) {
-	n.w.tracef("node %d ends: %v", n.id, err)
-	if !n.disk.excuses() {
-		n.w.fail("node %d ended: %v", n.id, err)
-		return
-	}
-	n.kill(n.disk.cut)
-	n.bootLater(20*time.Millisecond, time.Second)
-}
-
-// kill ends the process; with power its disk loses what was not synced.
-func (n *node) kill(power bool) {
-	if n.up {
-		n.up = false
-		n.life++
-		n.w.net.ended(n, power)
-		n.hangUp()
-	}
-	n.step, n.server, n.machine, n.log = nil, nil, nil, nil
-	n.disk.down(power)
-}
-
-// hangUp breaks all that clients have with the process.
-func (n *node) hangUp() {
-	sessions, watches := n.sessions, n.watches
-	n.sessions, n.watches = nil, nil
-	for _, s := range sessions {
-		s.broke()
-	}
-	for _, v := range watches {
-		v.broke()
-	}
-}
-
-// bootLater starts a process after a while.
-func (n *node) bootLater(lo, hi time.Duration) {
-	if n.booting {
-		return
-	}
-	n.booting = true
-	n.w.after(n.w.between(lo, hi), n.start)
-}
-
 // waiting and send are the sender of Do streams, watching and deliver that of
 // watches.
 func (n *node) waiting() bool {

@@ -17,6 +17,7 @@ var (
 	forFlag   = flag.Duration("for", 60*time.Second, "simulated time of each run's faults")
 	timeFlag  = flag.Duration("time", 0, "stop after this time; 0: when all seeds are done")
 	twiceFlag = flag.Bool("twice", false, "do every seed twice: the trace must be the same")
+	firstFlag = flag.Bool("first", false, "stop at the first violation")
 	traceFlag = flag.Bool("trace", false, "print everything that happens")
 )
 
@@ -77,7 +78,7 @@ func TestSeeds(t *testing.T) {
 		}
 		if err != nil {
 			t.Errorf("seed %d: %v\nreplay: %s", first+i, err, replay(config(first+i)))
-			if failed++; failed >= 10 {
+			if failed++; *firstFlag || failed >= 10 {
 				break
 			}
 		}
