@@ -1,0 +1,188 @@
+package canary
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// mutation is one bug, made on purpose, and the proof that it is noticed.
+type mutation struct {
+	name string // unique; docs/testing.md has it
+	// bug is what the lines below make of the program.
+	bug   string
+	edits []edit
+	// pkg and run are the package and the test, or tests separated by |, that
+	// must fail; caught is what one of them must say, a regular expression.
+	pkg, run, caught string
+	// short: plain go test runs it too.
+	short bool
+	// tries is how often the test may be run until it notices, where the bug
+	// needs luck to show; 0 means once.
+	tries int
+	// drill, in place of pkg and run, is the drill that must notice: caught is
+	// then a check of its that fails.
+	drill string
+}
+
+// edit replaces from, which must be there exactly once, by to.
+type edit struct{ file, from, to string }
+
+// testTimeout is how long one run of a test may take: only a hang takes
+// longer, and no mutation is proved by a hang.
+const testTimeout = 4 * time.Minute
+
+// root is the tree's top, where go test runs this package two levels below it.
+func root() (string, error) { return filepath.Abs(filepath.Join("..", "..")) }
+
+// all are the mutations, by what they break.
+func all() []mutation {
+	return slices.Concat(consensusMutations(), peerMutations(), logMutations(), stateMutations(), storeMutations(),
+		watchMutations(), serverMutations(), drills(processMutations()))
+}
+
+// drillTries: harm comes at random, and may once leave a bug in peace.
+const drillTries = 3
+
+// drills makes the mutations that a drill is to notice run it.
+func drills(ms []mutation) []mutation {
+	for i := range ms {
+		ms[i].pkg, ms[i].run, ms[i].tries = "./test/canary", "TestDrill", drillTries
+	}
+	return ms
+}
+
+// raft is the module in which files may be replaced too: raft/file.go. Go takes
+// no overlay for a module it has downloaded, so it is copied.
+const raft = "go.etcd.io/raft/v3"
+
+// flags makes the broken tree for the edits, in dir, and returns the flags of
+// go that build it.
+func flags(top, dir string, edits []edit) (string, error) {
+	if !strings.HasPrefix(edits[0].file, raft+"/") {
+		return overlay(top, dir, edits)
+	}
+	cmd := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", raft)
+	cmd.Dir = top
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("go list -m %s: %w", raft, err)
+	}
+	fork := filepath.Join(dir, "raft")
+	if err := os.CopyFS(fork, os.DirFS(strings.TrimSpace(string(out)))); err != nil {
+		return "", err
+	}
+	own := slices.Clone(edits)
+	for i := range own {
+		own[i].file = strings.TrimPrefix(own[i].file, raft+"/")
+	}
+	files, err := apply(fork, own)
+	if err != nil {
+		return "", err
+	}
+	for name, text := range files {
+		if err := errors.Join(os.Remove(name), os.WriteFile(name, []byte(text), 0o644)); err != nil {
+			return "", err
+		}
+	}
+	for _, name := range []string{"go.mod", "go.sum"} {
+		b, err := os.ReadFile(filepath.Join(top, name))
+		if err != nil {
+			return "", err
+		}
+		if name == "go.mod" {
+			b = fmt.Appendf(b, "\nreplace %s => %s\n", raft, fork)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o644); err != nil {
+			return "", err
+		}
+	}
+	return "-modfile=" + filepath.Join(dir, "go.mod"), nil
+}
+
+// apply returns the broken files by their names.
+func apply(top string, edits []edit) (map[string]string, error) {
+	broken := map[string]string{}
+	for _, e := range edits {
+		name := filepath.Join(top, filepath.FromSlash(e.file))
+		text, ok := broken[name]
+		if !ok {
+			b, err := os.ReadFile(name)
+			if err != nil {
+				return nil, fmt.Errorf("the mutation has rotted: %w", err)
+			}
+			text = string(b)
+		}
+		if n := strings.Count(text, e.from); n != 1 {
+			return nil, fmt.Errorf("the mutation has rotted: %s has %d times, and should have once:\n%s", e.file, n, e.from)
+		}
+		broken[name] = strings.Replace(text, e.from, e.to, 1)
+	}
+	return broken, nil
+}
+
+// overlay makes the broken tree by -overlay.
+func overlay(top, dir string, edits []edit) (string, error) {
+	broken, err := apply(top, edits)
+	if err != nil {
+		return "", err
+	}
+	replace := map[string]string{}
+	for name, text := range broken {
+		file := filepath.Join(dir, fmt.Sprintf("%d-%s", len(replace), filepath.Base(name)))
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			return "", err
+		}
+		replace[name] = file
+	}
+	b, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		return "", err
+	}
+	file := filepath.Join(dir, "overlay.json")
+	return "-overlay=" + file, os.WriteFile(file, b, 0o644)
+}
+
+// goTest runs m's tests in a process of its own, on the tree that the flags
+// make, and returns what it printed.
+func goTest(top, flags string, m mutation) (output string, err error) {
+	args := []string{"test", "-vet=off", "-timeout", testTimeout.String(), "-run", "^(" + m.run + ")$"}
+	if flags != "" || m.drill != "" {
+		args = append(args, "-count=1")
+	}
+	cmd := exec.Command("go", append(args, m.pkg)...)
+	cmd.Dir = top
+	cmd.Env = append(os.Environ(), drillEnv+"="+m.drill)
+	if flags != "" {
+		// Not arguments: what the test itself builds is to be broken too.
+		cmd.Env = append(cmd.Env, "GOFLAGS="+strings.TrimSpace(os.Getenv("GOFLAGS")+" "+flags), "DOOZER_TEST_BIN=")
+	}
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err = cmd.Run()
+	return out.String(), err
+}
+
+// broken are signs that a test did not fail but could not be run.
+var broken = regexp.MustCompile(`(?m)\[(build|setup) failed\]|no tests to run|panic: test timed out`)
+
+// judge tells whether output is that of tests that noticed m: nil if so.
+func (m *mutation) judge(output string, err error) error {
+	switch {
+	case broken.MatchString(output):
+		return fmt.Errorf("the test could not be run to its end: %v", err)
+	case err == nil:
+		return fmt.Errorf("%s passes: it does not notice", m.run)
+	case !regexp.MustCompile(m.caught).MatchString(output):
+		return fmt.Errorf("%s fails for another reason than %q", m.run, m.caught)
+	}
+	return nil
+}

@@ -1,0 +1,74 @@
+package canary
+
+// processMutations break doozerd, or the client that loads it, and leave it to
+// a drill to notice: real processes under harm, judged by what clients and
+// watchers saw. What is caught is a check that failed, by its name.
+//
+// Real processes don't show an acknowledgement before the fsync: the kernel
+// keeps what a killed process has written. That canary is proved where power
+// can be cut: ack-before-fsync and log-without-fsync.
+func processMutations() []mutation {
+	// Watches of everything are what drills know the committed log by: those
+	// stay right, so that the watch checker has to find it.
+	const some = `!s.glob.Match("/zzz")`
+	return []mutation{
+		{
+			name: "stale-reads", bug: "a node answers reads at once, from the state it has",
+			edits: []edit{{"consensus/node.go", "	if !n.inbox.put(func(b *batch) { b.reads = append(b.reads, r) }) {\n		n.answerRead(r, ErrStopped)\n	}\n", "	n.answerRead(r, nil)\n"}},
+			drill: "cut-leader", caught: `check linearizable: `, short: true,
+		},
+		{
+			name: "skipped-event", bug: "watches of some files miss a change now and then",
+			edits: []edit{{"server/hub.go", "		s.fresh = append(s.fresh, shared)\n", "		if " + some + " && e.Rev%50 == 0 {\n			return\n		}\n		s.fresh = append(s.fresh, shared)\n"}},
+			drill: "kill-follower", caught: `check watches: (?s:.*)reliable: `, short: true,
+		},
+		{
+			name: "duplicated-event", bug: "watches of some files are given a change twice now and then",
+			edits: []edit{{"server/hub.go", "		s.fresh = append(s.fresh, shared)\n", "		if " + some + " && e.Rev%50 == 0 {\n			s.fresh = append(s.fresh, shared)\n		}\n		s.fresh = append(s.fresh, shared)\n"}},
+			drill: "kill-follower", caught: `check watches: (?s:.*)unique: `,
+		},
+		{
+			name: "duplicated-in-client", bug: "the client library gives its caller a change twice now and then",
+			edits: []edit{{"client/view.go", "		v.note(ev)\n		v.push(ev)\n	}\n	if n := len(list)", "		v.note(ev)\n		v.push(ev)\n		if ev.Rev%50 == 0 {\n			v.push(ev)\n		}\n	}\n	if n := len(list)"}},
+			drill: "kill-follower", caught: `check watches: (?s:.*)unique: `,
+		},
+		{
+			name: "split-revision", bug: "watches of some files get the changes of a rev in messages of their own",
+			edits: []edit{{"server/watch.go", "		n := w.whole(events)\n", "		n := w.whole(events)\n		if s := w; " + some + " {\n			n = 1\n		}\n"}},
+			drill: "kill-follower", caught: `check watches: (?s:.*)atomic: `,
+		},
+		{
+			name: "time-travel", bug: "a node that installed a snapshot leaves its watches without the changes in it",
+			edits: []edit{{"server/snapshot.go", "	m.hub.jump(st.Rev())\n", "	m.hub.rev.Store(st.Rev())\n"}},
+			drill: "lag", caught: `check (watches|one history): `,
+		},
+		{
+			name: "retry-without-number", bug: "the client sends a write again under another id",
+			edits: []edit{{"client/client.go", "		now = time.Now()\n	}\n}\n\n// attempt sends", "		if k.lease != nil {\n			c.ids.release(k)\n		}\n		now = time.Now()\n	}\n}\n\n// attempt sends"}},
+			drill: "lost-replies", caught: `check exactly once: `,
+		},
+		{
+			name: "ack-before-write", bug: "the log is kept in the process and written by the way",
+			edits: []edit{
+				{"consensus/wal/log.go", "type Log struct {\n", "type Log struct {\n	kept []keptWrite\n"},
+				{"consensus/wal/append.go", "// batch is what one write carries:", "type keptWrite struct {\n	s   *segment\n	b   []byte\n	off int64\n}\n\n// batch is what one write carries:"},
+				{"consensus/wal/append.go", "	if _, err := s.file.WriteAt(l.buf, s.end); err != nil {\n",
+					"	l.kept = append(l.kept, keptWrite{s, append([]byte(nil), l.buf...), s.end})\n	var err error\n	for err == nil && len(l.kept) > 0 && (len(l.kept) > 20 || l.kept[0].s != s || l.written < 50) {\n		_, err = l.kept[0].s.file.WriteAt(l.kept[0].b, l.kept[0].off)\n		l.kept = l.kept[1:]\n	}\n	if err != nil {\n"},
+			},
+			drill: "kill-all", caught: `check (exactly once|one history|linearizable|serializable): `,
+		},
+		{
+			name: "own-clock", bug: "every node stamps changes with its own clock",
+			edits: []edit{{"server/machine.go", "		out[i], events = m.st.Apply(index, now, cmd)\n", "		out[i], events = m.st.Apply(index, time.Now().UnixNano(), cmd)\n"}},
+			drill: "kill-follower", caught: `check (equal nodes|processes): `,
+		},
+		{
+			name: "fsync-error-ignored", bug: "a failed fsync, of the log or of a checkpoint, is taken for one that worked",
+			edits: []edit{
+				{"consensus/wal/append.go", "		return fmt.Errorf(\"wal: sync %s: %w\", l.active.name, err)\n", "		l.unsynced += 0\n"},
+				{"consensus/snapshot.go", "		k.n.fail(fmt.Errorf(\"the state can't be written: %w\", err))\n		return false\n", "		return true\n"},
+			},
+			drill: "bad-disk", caught: `check processes: (?s:.*)(still runs|did not end|has not ended)`,
+		},
+	}
+}

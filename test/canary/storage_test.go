@@ -1,0 +1,99 @@
+package canary
+
+// logMutations break the log on disk.
+func logMutations() []mutation {
+	return []mutation{
+		{
+			name: "log-without-fsync", bug: "a batch that is to be synced is only written",
+			edits: []edit{{"consensus/wal/append.go", "err := l.active.file.Datasync(); err != nil", "err := error(nil); err != nil"}},
+			pkg:   "./consensus/wal", run: "TestPowerCutAtEveryOperation", caught: `power_test.go:\d+|FAIL: TestPowerCutAtEveryOperation`, short: true,
+		},
+		{
+			name: "fsync-retried", bug: "after a failed fsync the log goes on",
+			edits: []edit{{"consensus/wal/append.go", "	if err != nil {\n		return l.fail(err)\n	}\n	return nil\n}\n\n// admit", "	return err\n}\n\n// admit"}},
+			pkg:   "./consensus/wal", run: "TestAFailedSyncIsFinal", caught: `FAIL: TestAFailedSyncIsFinal`, short: true,
+		},
+		{
+			name: "unsynced-is-visible", bug: "an entry can be read before its sync is done",
+			edits: []edit{{"consensus/wal/append.go", "	if sync {\n		if err := l.sync(); err != nil {\n			return err\n		}\n	}\n	return l.publish(b, refs, start)\n",
+				"	if err := l.publish(b, refs, start); err != nil {\n		return err\n	}\n	if sync {\n		return l.sync()\n	}\n	return nil\n"}},
+			pkg: "./consensus/wal", run: "TestAnEntryThatFailedToSyncIsNotReadable", caught: `FAIL: TestAnEntryThatFailedToSyncIsNotReadable`,
+		},
+		{
+			name: "damage-taken-for-torn", bug: "a damaged batch that was synced is cut off as a torn tail",
+			edits: []edit{{"consensus/wal/replay.go", "		if ok && off > s.end && later.seq > want && later.durable >= want {\n", "		if ok && false {\n"},
+				{"consensus/wal/replay.go", "	case !torn:\n", "	case !torn && false:\n"},
+				{"consensus/wal/replay.go", "			if !ok || later.seq != seq {\n", "			if !ok && false {\n"}},
+			pkg: "./consensus/wal", run: "TestDamageInEverySector", caught: `want damage|found\n`, short: true,
+		},
+		{
+			name: "torn-taken-for-damage", bug: "a torn tail stops the start",
+			edits: []edit{{"consensus/wal/replay.go", "		torn = zeroSectors(b) > h.zeros\n", "		_ = b\n"}},
+			pkg:   "./consensus/wal", run: "TestDamageInTheLastBatch", caught: `damage, want tail lost`,
+		},
+		{
+			name: "missing-segment-unnoticed", bug: "a segment that is missing in the middle is not noticed",
+			edits: []edit{{"consensus/wal/replay.go", "	if s.seq != previous.seq+1 {\n", "	if false {\n"},
+				{"consensus/wal/replay.go", "	if h.batch != l.written+1 {\n", "	if false {\n"}},
+			pkg: "./consensus/wal", run: "TestASegmentIsMissing", caught: `FAIL: TestASegmentIsMissing`,
+		},
+		{
+			name: "tail-not-rewritten", bug: "a start trusts pages that a failed fsync may have left in memory alone",
+			edits: []edit{{"consensus/wal/replay.go", "			if _, err := s.file.WriteAt(b, off); err != nil {\n				return fail(err)\n			}\n			off += n\n", "			_ = b\n			off += n\n"}},
+			pkg:   "./consensus/wal", run: "TestOpenWritesTheNewestBatchesAgain", caught: `FAIL: TestOpenWritesTheNewestBatchesAgain`,
+		},
+		{
+			name: "committed-overwritten", bug: "the log lets committed entries be replaced",
+			edits: []edit{{"consensus/wal/append.go", "i > x.base && x.refs[i-x.lo].term != e.GetTerm()", "i > x.base && false && x.refs[i-x.lo].term != e.GetTerm()"}},
+			pkg:   "./consensus/wal", run: "TestAppendRefusesWhatWouldBreakTheLog", caught: `FAIL: TestAppendRefusesWhatWouldBreakTheLog`,
+		},
+	}
+}
+
+// stateMutations break checkpoints, snapshots and who a data directory belongs to.
+func stateMutations() []mutation {
+	return []mutation{
+		{
+			name: "index-beside-state", bug: "a checkpoint's index is committed in a transaction of its own, before the state",
+			edits: []edit{{"consensus/checkpoint/commit.go", "	err = h.b.Update(func(tx *bbolt.Tx) error {\n		w := newWriter(tx)",
+				"	err = h.b.Update(func(tx *bbolt.Tx) error { return tx.Bucket([]byte(metaBucket)).Put([]byte(metaKey), enc) })\n	if err != nil {\n		return err\n	}\n	err = h.b.Update(func(tx *bbolt.Tx) error {\n		w := newWriter(tx)"}},
+			pkg: "./consensus/checkpoint", run: "TestOneTransaction|TestKill", caught: `takes 2 transactions`,
+		},
+		{
+			name: "install-unsynced", bug: "a snapshot takes the state's place before it is whole",
+			edits: []edit{{"consensus/checkpoint/stage.go", "	if err := s.flush(); err != nil {\n		return err\n	}\n	if err := initialize(s.b, s.meta); err != nil {\n		return fmt.Errorf(\"checkpoint: stage: %w\", err)\n	}\n	s.db.o.step(\"whole\")\n",
+				"	if err := os.Rename(s.db.staged(), s.db.path); err != nil {\n		return err\n	}\n	if err := s.flush(); err != nil {\n		return err\n	}\n	if err := initialize(s.b, s.meta); err != nil {\n		return fmt.Errorf(\"checkpoint: stage: %w\", err)\n	}\n	s.db.o.step(\"whole\")\n"}},
+			pkg: "./consensus/checkpoint", run: "TestCrashAtEveryStep", caught: `FAIL: TestCrashAtEveryStep`,
+		},
+		{
+			name: "old-checkpoint-after-snapshot", bug: "a checkpoint that was taken before a snapshot was installed is written after it",
+			edits: []edit{{"server/snapshot.go", "		if m.installs != installs {\n", "		if m.installs < installs {\n"}},
+			pkg:   "./server", run: "TestSnapshotBetweenMachines", caught: `FAIL: TestSnapshotBetweenMachines`,
+		},
+		{
+			name: "full-disk-is-final", bug: "a checkpoint that did not fit on the disk ends all later ones",
+			edits: []edit{{"consensus/checkpoint/commit.go", "	if inBolt && !diskFull(err) {\n", "	if inBolt {\n"}},
+			pkg:   "./consensus/checkpoint", run: "TestDiskIsFull", caught: `FAIL: TestDiskIsFull`,
+		},
+		{
+			name: "wiped-node-returns", bug: "a node that lost its data is taken back under its old id",
+			edits: []edit{{"server/boot/identity.go", "		return was == is, nil\n", "		_ = was\n		return true, nil\n"}},
+			pkg:   "./server/boot", run: "TestWipedNodeIsRefused|TestPeerBookRemembers", caught: `FAIL: TestPeerBookRemembers`,
+		},
+		{
+			name: "lost-files-unnoticed", bug: "a data directory without its log or state is taken for a new one",
+			edits: []edit{{"server/boot/identity.go", "	if id.Ready {\n", "	if false {\n"}},
+			pkg:   "./server/boot", run: "TestStartRefusals|TestIdentityRefusals", caught: `it started|FAIL: Test(Start|Identity)Refusals`,
+		},
+		{
+			name: "other-directory", bug: "a node starts on another's data directory",
+			edits: []edit{{"server/boot/identity.go", "	if c.Name != \"\" && c.Name != id.Name {\n", "	if false {\n"}},
+			pkg:   "./server/boot", run: "TestIdentityRefusals", caught: `FAIL: TestIdentityRefusals`,
+		},
+		{
+			name: "divergence-unnoticed", bug: "a node that is outvoted goes on serving",
+			edits: []edit{{"server/boot/verify.go", "	if peer := outvoted(at, mine, len(v.n.id.Members)); peer != 0 {\n", "	if peer := outvoted(at, mine, len(v.n.id.Members)); peer != 0 && false {\n"}},
+			pkg:   "./server/boot", run: "TestDivergedNodeIsQuarantined", caught: `FAIL: TestDivergedNodeIsQuarantined`,
+		},
+	}
+}
