@@ -8,8 +8,6 @@
 #   make race     unit tests under the race detector
 #   make canaries doozer broken on purpose in every way there is: the tests must
 #                 notice; make canaries-short: a few of them
-#   make canaries doozer broken on purpose in every way there is: the tests must
-#                 notice; make canaries-short: a few of them
 #   make sim      SEEDS=n simulations of whole clusters, in PROCS processes, from
 #                 SEED on (the clock's)
 #   make cluster  fault tests on real processes, long form
