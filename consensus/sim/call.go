@@ -144,7 +144,7 @@ func (k *call) attempt() {
 	k.sent, k.tag = s, c.nextTag
 	tag := k.tag
 	c.byTag[tag] = k
-	timeout := w.between(200*time.Millisecond, 4*time.Second)
+	timeout := w.between(200*time.Millisecond, 8*time.Second)
 	s.arrive(func() {
 		s.n.exec(0, func() {
 			if s.dead {

@@ -119,11 +119,11 @@ func (w *world) draw() {
 		History: pick[int64](w, 40, 100, 400), HistoryBytes: pick[int64](w, 64<<10, 1<<20),
 		ClientTTL: int64(pick(w, 20*time.Second, 600*time.Second)), MaxClients: pick(w, 3, 8, 1000), ClientWindow: pick(w, 4, 16, 4096),
 	}
-	s.checkpointBytes = pick[int64](w, 8<<10, 24<<10, 96<<10)
+	s.checkpointBytes = pick[int64](w, 3<<10, 3<<10, 8<<10, 24<<10, 96<<10)
 	s.segmentBytes = pick[int64](w, 4<<10, 16<<10, 64<<10)
 	s.cacheBytes = pick[int64](w, 1, 4<<10, 1<<20)
 	s.clients, s.watches = w.uniform(2, 4), w.uniform(1, 3)
-	s.opEvery = pick(w, 120*time.Millisecond, 250*time.Millisecond, 400*time.Millisecond)
+	s.opEvery = pick(w, 80*time.Millisecond, 150*time.Millisecond, 250*time.Millisecond, 400*time.Millisecond)
 	s.paths = pick(w, 3, 8, 24)
 	s.bigValues = pick(w, 0, 0, 0.05)
 	s.syncTime = pick(w, 100*time.Microsecond, time.Millisecond, 8*time.Millisecond)
