@@ -11,6 +11,8 @@
 #   make sim      SEEDS=n simulations of whole clusters, in PROCS processes, from
 #                 SEED on (the clock's)
 #   make cluster  fault tests on real processes, long form
+#   make campaign drills on real clusters FOR=1h, PAR=1 of them side by side;
+#                 OUT=dir gets the report; empty: a temporary one
 #   make fuzz     every fuzz target, FOR=60s each
 #   make bench    Go benchmarks, then a cluster under load
 #   make lint     gofmt, vet, staticcheck
@@ -76,6 +78,12 @@ sim:
 		{ GOGC=400 GOMAXPROCS=1 "$$tmp/sim" -test.run '^TestSeeds$$' -test.v -test.timeout 0 -seeds $$each \
 			-seed $$(($(SEED) + i * each)) > "$$tmp/out$$i" 2>&1 || touch "$$tmp/failed"; } & \
 	done && wait && cat "$$tmp"/out* && test ! -e "$$tmp/failed"
+
+PAR ?= 1
+OUT ?=
+.PHONY: campaign
+campaign:
+	$(GO) run ./test/cluster/cmd/campaign -for $(FOR) -par $(PAR) -out "$(OUT)"
 
 fuzz:
 	.ci/fuzz $(FOR)

@@ -23,6 +23,9 @@ const (
 	reportEvery = 2
 )
 
+// ErrNothing says that this machine can run none of the drills asked for.
+var ErrNothing = errors.New("none of the drills can be run on this machine")
+
 // errInvalid is why a run proves nothing.
 type errInvalid struct{ why string }
 
@@ -33,7 +36,9 @@ func (e errInvalid) Error() string { return e.why }
 // the report, if there is one, tells of the runs that were finished.
 func Conduct(ctx context.Context, o Options) (*Report, error) {
 	g, err := prepare(&o)
-	if err != nil {
+	if errors.Is(err, ErrNothing) {
+		return g.report, err
+	} else if err != nil {
 		return nil, err
 	}
 	defer g.cleanUp()
@@ -82,7 +87,7 @@ func prepare(o *Options) (*series, error) {
 	}
 	g := &series{o: *o, meter: newMeter(), report: &Report{Started: time.Now(), Nodes: o.Nodes, Seed: o.Seed}}
 	if err := g.pick(); err != nil {
-		return nil, err
+		return g, err
 	}
 	if _, err := exec.LookPath(o.Binary); err != nil {
 		return nil, fmt.Errorf("the doozerd to run: %w", err)
@@ -108,7 +113,7 @@ func (g *series) pick() error {
 		}
 	}
 	if len(g.todo) == 0 {
-		return errors.New("none of the drills can be run on this machine")
+		return ErrNothing
 	}
 	return nil
 }

@@ -37,7 +37,7 @@ type trial struct {
 
 // do is the run, from the empty directory to the verdict.
 func (t *trial) do(ctx context.Context, tb cluster.TB, dir string) {
-	r := rand.New(rand.NewPCG(t.run.Seed, 0))
+	r := rand.New(rand.NewPCG(t.run.Seed, nextSeed(t.run.Seed)))
 	o := choose(r)
 	if t.drill.setUp != nil {
 		t.drill.setUp(o)
@@ -80,7 +80,7 @@ func (t *trial) do(ctx context.Context, tb cluster.TB, dir string) {
 // watches and followers meet their ends, or long ones.
 func choose(r *rand.Rand) *setting {
 	return &setting{
-		history:    []int64{60, 120, 300, 2000}[r.IntN(4)],
+		history:    []int64{40, 100, 300, 2000}[r.IntN(4)],
 		checkpoint: []int64{32 << 10, 128 << 10, 4 << 20}[r.IntN(3)],
 		lose:       &replyLoser{every: 5},
 	}

@@ -2,7 +2,7 @@ package check
 
 import "testing"
 
-func fileItem(e Event) Item    { return Item{Kind: File, Event: e} }
+func fileItem(e Event) Item { return Item{Kind: File, Event: e} }
 func end(rev int64) Item    { return Item{Kind: FilesEnd, Rev: rev} }
 func some(s ...Item) []Item { return s }
 
