@@ -36,7 +36,6 @@ type live struct {
 	painted int    // lines to go up before painting again
 	spark   []float64
 	sparkAt time.Duration
-	ended   bool
 }
 
 // newLive shows on stdout, or on stderr where stdout is for JSON.

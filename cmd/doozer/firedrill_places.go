@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -8,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -23,10 +25,13 @@ type drillPlaces struct {
 	scratch string // for the nodes; empty
 }
 
-func (c *command) drillPlaces(flags *drillFlags) (*drillPlaces, error) {
+func (c *command) drillPlaces(ctx context.Context, flags *drillFlags) (*drillPlaces, error) {
 	p := &drillPlaces{}
 	var err error
 	if p.binary, err = c.findServer(flags.binary); err != nil {
+		return nil, err
+	}
+	if err = checkServer(ctx, p.binary); err != nil {
 		return nil, err
 	}
 	if err = p.makeOut(flags.out, time.Now()); err != nil {
@@ -62,6 +67,21 @@ func (c *command) findServer(given string) (string, error) {
 		}
 	}
 	return "", errors.New(serverName + " is neither beside doozer nor in PATH: install it, or name it with --binary PATH")
+}
+
+// checkServer asks the program who it is: another one would only look like a
+// doozerd that does not start.
+func checkServer(ctx context.Context, path string) error {
+	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, path, "version").Output()
+	if err == nil && !strings.HasPrefix(string(out), serverName+" ") {
+		err = fmt.Errorf("its version is %q", strings.TrimSpace(string(out[:min(len(out), 100)])))
+	}
+	if err != nil {
+		return fmt.Errorf("%s is no %s: %w; --binary PATH names another one", path, serverName, err)
+	}
+	return nil
 }
 
 // executable is path made absolute, if it can be run.

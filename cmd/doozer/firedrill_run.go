@@ -24,7 +24,7 @@ func (c *command) firedrill(ctx context.Context, flags *drillFlags, names []stri
 		ctx, cancel = context.WithTimeout(ctx, c.timeout.d)
 		defer cancel()
 	}
-	places, err := c.drillPlaces(flags)
+	places, err := c.drillPlaces(ctx, flags)
 	if err != nil {
 		return err
 	}

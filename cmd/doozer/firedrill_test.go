@@ -76,10 +76,19 @@ func drillDirs(t *testing.T) (dir, tmp string) {
 	return dir, tmp
 }
 
-// firedrill runs the verb with an engine; any program will do as --binary.
+// fakeServer is a program that says it is doozerd, and no more.
+var fakeServer = func() string {
+	path, err := filepath.Abs(filepath.Join("testdata", "fake-doozerd"))
+	if err != nil {
+		panic(err)
+	}
+	return path
+}()
+
+// firedrill runs the verb with an engine.
 func firedrill(ctx context.Context, engine drills, args ...string) *invocation {
 	inv := &invocation{}
-	inv.status = firedrillTo(ctx, engine, &inv.stdout, &inv.stderr, append([]string{"--binary", os.Args[0]}, args...)...)
+	inv.status = firedrillTo(ctx, engine, &inv.stdout, &inv.stderr, append([]string{"--binary", fakeServer}, args...)...)
 	return inv
 }
 
@@ -141,13 +150,15 @@ func TestFiredrillRefuses(t *testing.T) {
 		{"--binary none", "--binary: none: no such file or directory"},
 		{"--binary .", "--binary: .: "},
 		{"", "doozerd is neither beside doozer nor in PATH: install it, or name it with --binary PATH"},
+		{"--binary /bin/true", "/bin/true is no doozerd: its version is \"\"; --binary PATH names another one"},
+		{"--binary /bin/false", "/bin/false is no doozerd: exit status 1; --binary PATH names another one"},
 		{"--binary PROGRAM --out plain", "the report can't be written: mkdir plain: not a directory; --out DIR names another place"},
 		{"--binary PROGRAM --out plain/x", "not a directory; --out DIR names another place"},
 		{"--binary PROGRAM pause slow-disk", "slow-disk can't be run here: strace is not installed: apt install strace"},
 	}
 	for _, tt := range tests {
 		var stdout, stderr bytes.Buffer
-		args := strings.Fields(strings.ReplaceAll(tt.args, "PROGRAM", os.Args[0]))
+		args := strings.Fields(strings.ReplaceAll(tt.args, "PROGRAM", fakeServer))
 		status := firedrillTo(t.Context(), &fakeDrills{}, &stdout, &stderr, args...)
 		if status != statusError || stdout.Len() > 0 || !strings.Contains(stderr.String(), tt.want) || strings.Count(stderr.String(), "\n") != 1 {
 			t.Errorf("%s: status %d, stdout %q, stderr %q", tt.args, status, &stdout, &stderr)
@@ -202,7 +213,7 @@ func TestFiredrillPassed(t *testing.T) {
 		t.Errorf("the report has %v, left behind are %v", out, rest)
 	}
 	page, err := os.ReadFile(filepath.Join(dir, "r", report.PageFile))
-	if want := "doozer firedrill --nodes 5 --seed 7 --for 1m0s --binary " + quoteArg(os.Args[0]) + " kill-leader pause</code>"; err != nil ||
+	if want := "doozer firedrill --nodes 5 --seed 7 --for 1m0s --binary " + quoteArg(fakeServer) + " kill-leader pause</code>"; err != nil ||
 		!strings.Contains(string(page), want) {
 		t.Errorf("%v: no %q in the page", err, want)
 	}
@@ -226,11 +237,11 @@ func TestFiredrillFailed(t *testing.T) {
 		t.Errorf("kept: %v", list)
 	}
 	for _, err := range []error{syscall.EPIPE, syscall.ENOSPC} {
-		if status := firedrillTo(t.Context(), acted(bad), failing{err}, io.Discard, "--binary", os.Args[0]); status != statusCondition {
+		if status := firedrillTo(t.Context(), acted(bad), failing{err}, io.Discard, "--binary", fakeServer); status != statusCondition {
 			t.Errorf("%v: status %d", err, status)
 		}
 	}
-	if status := firedrillTo(t.Context(), acted(madeUp(nil, "pause")), failing{syscall.EPIPE}, io.Discard, "--binary", os.Args[0]); status != statusDone {
+	if status := firedrillTo(t.Context(), acted(madeUp(nil, "pause")), failing{syscall.EPIPE}, io.Discard, "--binary", fakeServer); status != statusDone {
 		t.Errorf("passed, and nobody reads it: status %d", status)
 	}
 }

@@ -27,6 +27,10 @@ const (
 	// maxCompletions is how many names are offered to the shell.
 	maxCompletions = 200
 
+	// versionTimeout is how long a program may take to tell that it is doozerd;
+	// then it counts as another one.
+	versionTimeout = 30 * time.Second
+
 	// maxDrillsASecond is how many reports of firedrill may be begun in one
 	// second and one directory; the next one is refused.
 	maxDrillsASecond = 100
