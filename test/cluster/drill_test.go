@@ -1,0 +1,123 @@
+package cluster_test
+
+import (
+	"context"
+	"os"
+	"testing"
+
+	"github.com/doozer-store/doozer/drill"
+	"github.com/doozer-store/doozer/drill/cluster"
+	"github.com/doozer-store/doozer/test/cluster/build"
+)
+
+// shortDrills are one or two of every kind of harm, on the size of cluster that
+// has more to it.
+var shortDrills = []struct {
+	name  string
+	nodes int
+}{
+	{"kill-leader", 3},
+	{"kill-minority", 5},
+	{"kill-all", 3},
+	{"pause-kill", 3},
+	{"pause-majority", 5},
+	{"partition", 5},
+	{"cut-one-way", 3},
+	{"cut-ring", 5},
+	{"cut-any", 5},
+	{"slow-leader", 3},
+	{"client-resets", 3},
+	{"lost-replies", 3},
+	{"lag-install", 3},
+	{"slow-disk", 3},
+	{"bad-disk", 3},
+	{"no-space", 5},
+	{"full-disk", 3},
+	{"wiped", 3},
+	{"swapped", 3},
+	{"rolling-restart", 3},
+	{"terms", 3},
+	{"random", 5},
+}
+
+// TestDrills is the campaign in short: each drill once, with seeds of their own.
+// The long form does every drill on both sizes of cluster.
+func TestDrills(t *testing.T) {
+	bin, err := build.Doozerd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := cluster.Rand(t)
+	if cluster.Long() {
+		for _, d := range drill.Drills() {
+			for _, n := range []int{3, 5} {
+				t.Run(d.Name, func(t *testing.T) { drillOnce(t, bin, d.Name, n, r.Uint64()|1) })
+			}
+		}
+		return
+	}
+	for _, d := range shortDrills {
+		t.Run(d.name, func(t *testing.T) { drillOnce(t, bin, d.name, d.nodes, r.Uint64()|1) })
+	}
+}
+
+func drillOnce(t *testing.T, bin, name string, nodes int, seed uint64) {
+	dir := t.TempDir()
+	if keep := os.Getenv("DOOZER_TEST_KEEP"); keep != "" {
+		var err error
+		if err = os.MkdirAll(keep, 0o755); err == nil {
+			dir, err = os.MkdirTemp(keep, name+"-")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	rep, err := drill.Conduct(context.Background(), drill.Options{
+		Binary: bin, Dir: dir, Nodes: nodes, Seed: seed, Drills: []string{name},
+		MinRate: 10, // of a machine that has other things to do
+		Log:     func(line string) { t.Log(line) },
+	})
+	for _, s := range rep.Skipped {
+		if name == "full-disk" { // no-space has the same errors without a mount
+			t.Skip(s.Why)
+		}
+		skip(t, s.Why)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, run := range rep.Runs {
+		for _, c := range run.Checks {
+			if !c.OK && c.Name == "valid" && len(run.Checks) <= 2 {
+				t.Skipf("nothing was proved: %s", c.Detail)
+			}
+			if !c.OK {
+				t.Errorf("%s: %s", c.Name, c.Detail)
+			}
+		}
+		t.Logf("%d nodes, seed %d: %d operations, %d of unknown outcome; outage %v, recovery %v",
+			run.Nodes, run.Seed, run.OK+run.Unknown+run.Refused, run.Unknown, run.Outage, run.Recovery)
+	}
+}
+
+// TestDrillsAreRefused: what can't be run is told before anything is started.
+func TestDrillsAreRefused(t *testing.T) {
+	bin, err := build.Doozerd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	full := t.TempDir()
+	if err := os.WriteFile(full+"/file", nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for name, o := range map[string]drill.Options{
+		"four nodes":          {Binary: bin, Nodes: 4},
+		"no such drill":       {Binary: bin, Drills: []string{"earthquake"}},
+		"no such program":     {Binary: full + "/doozerd"},
+		"directory not empty": {Binary: bin, Dir: full},
+	} {
+		if rep, err := drill.Conduct(context.Background(), o); err == nil {
+			t.Errorf("%s: %+v", name, rep)
+		}
+	}
+}
