@@ -276,8 +276,12 @@ func (f *faults) doTime(k faultKind) {
 	case pause:
 		n.pausedUntil = max(n.pausedUntil, w.now+int64(w.between(10*time.Millisecond, 4*time.Second)))
 	case slowNode:
-		slow := w.between(time.Millisecond, 100*time.Millisecond)
-		f.during(time.Second, 6*time.Second, func() { n.slow = slow }, func() { n.slow = 0 })
+		// All steps, or those of one goroutine, much more.
+		slow, p := w.between(time.Millisecond, 100*time.Millisecond), numParts
+		if w.chance(0.6) {
+			slow, p = w.between(10*time.Millisecond, 2*time.Second), part(w.rng.IntN(int(numParts)))
+		}
+		f.during(time.Second, 6*time.Second, func() { n.slow, n.slowPart = slow, p }, func() { n.slow = 0 })
 	case transfer:
 		for _, n := range w.nodes {
 			if n.up && !n.paused() {

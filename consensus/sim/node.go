@@ -24,8 +24,9 @@ type node struct {
 	up, booting bool
 	life        int
 	pausedUntil int64
-	// slow multiplies the time of all steps.
-	slow time.Duration
+	// slow is what steps may take longer, those of slowPart or (numParts) all.
+	slow     time.Duration
+	slowPart part
 
 	log     *simLog
 	machine *recorder
@@ -226,7 +227,10 @@ func (n *node) stepTime(p part) time.Duration {
 	if p == partCheckpoint {
 		d += n.w.between(0, 200*time.Millisecond)
 	}
-	return d + n.w.between(0, n.slow)
+	if n.slowPart == p || n.slowPart == numParts {
+		d += n.w.between(0, n.slow)
+	}
+	return d
 }
 
 // write begins a write of the log, and ends it when the disk is done.

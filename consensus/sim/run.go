@@ -10,6 +10,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	"github.com/doozer-store/doozer/consensus"
 	"github.com/doozer-store/doozer/server"
 	"github.com/doozer-store/doozer/store"
 )
@@ -114,6 +115,9 @@ func (w *world) lacks(probes []*probe) string {
 	for _, n := range w.nodes {
 		if !n.up || n.machine.Rev() != rev || n.step.Applied() != w.nodes[0].step.Applied() {
 			return fmt.Sprintf("node %d is behind rev %d", n.id, rev)
+		}
+		if h := n.step.Held(); h != (consensus.Held{}) {
+			return fmt.Sprintf("node %d holds %+v", n.id, h)
 		}
 	}
 	for _, v := range w.watches {

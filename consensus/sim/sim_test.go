@@ -70,6 +70,9 @@ func TestSeeds(t *testing.T) {
 		}
 		r, err := try(t, config(first+i))
 		total.add(r)
+		if (i+1)%500 == 0 {
+			t.Logf("%d seeds done", i+1)
+		}
 		if *twiceFlag && err == nil {
 			var again Result
 			if again, err = try(t, config(first+i)); err == nil && again != r {
