@@ -137,16 +137,18 @@ func (t *trial) recover(x *scene) {
 	x.ready()
 	target := x.load.done.Load() + calmOps
 	x.await("the load goes on after healing", func() bool { return x.load.fresh.Load() > 0 && x.load.done.Load() >= target })
-	t.ops = x.load.end()
+	stopped := x.load.history.Now()
 	t.meter.drill(t.drill.Name, false)
-	t.measure(x, healed, after)
+	t.ops = x.load.end()
+	t.measure(x, healed, after, stopped)
 }
 
 // measure takes the times of a run from its history.
-func (t *trial) measure(x *scene, healing, healed time.Duration) {
+// What comes after stopped is the rest of a load that is ending, not an outage.
+func (t *trial) measure(x *scene, healing, healed, stopped time.Duration) {
 	offset := t.run.Healed - healed // of the report's clock against the history's
-	from, to := t.run.Harmed-offset, x.load.history.Now()
-	began, gap := check.WidestGap(t.ops, from, to)
+	from := t.run.Harmed - offset
+	began, gap := check.WidestGap(t.ops, from, stopped)
 	t.run.OutageFrom, t.run.Outage = began+offset, gap
 	t.run.Recovery = math.MaxInt64
 	var before, during []time.Duration
