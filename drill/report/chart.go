@@ -28,6 +28,7 @@ const (
 	letterWidth  = 6.3 // of a label, on average
 	minBand      = 2.0 // a harm that took no time is seen all the same
 	maxLanes     = 5
+	maxStems     = 16 // labels whose lines go down through the panels
 	failedHeight = 5.0
 )
 
@@ -165,13 +166,18 @@ func (c *chart) bands(labels []band) {
 	for _, f := range c.faults {
 		c.band(f, "fault", c.top, c.bottom())
 	}
+	// Many stems would hide what they point at.
+	foot := c.bottom()
+	if len(labels) > maxStems {
+		foot = c.top - topMargin + 4
+	}
 	for i, l := range labels {
 		if c.lanes[i] < 0 {
 			continue
 		}
 		x, _ := c.labelAt(l)
 		y := laneHeight * float64(c.lanes[i]+1)
-		c.leaf("line", "class", "stem", "x1", num(c.x(l.from)), "x2", num(c.x(l.from)), "y1", num(y-10), "y2", num(c.bottom()))
+		c.leaf("line", "class", "stem", "x1", num(c.x(l.from)), "x2", num(c.x(l.from)), "y1", num(y-10), "y2", num(foot))
 		c.text("text", l.label, "class", "label", "x", num(x+4), "y", num(y-1))
 	}
 	for _, o := range c.outages {
