@@ -53,7 +53,7 @@ func read(ctx context.Context, c *client.Client, name string, opts ...client.Rea
 	}
 	f, err := Decode(at.Value)
 	if err != nil {
-		return nil, nil, at.Rev, fmt.Errorf("%s at rev %d: %w", path, at.Rev, err)
+		return nil, nil, at.Rev, fmt.Errorf("%w (rev %d of %s)", err, at.Rev, path)
 	}
 	return f, at.Value, at.Rev, nil
 }

@@ -222,3 +222,24 @@ func (f *File) setOwner(slot int, name string) {
 		f.Next[slot] = ""
 	}
 }
+
+// Settled is f as it will be when what is under way is done: joining nodes are up,
+// slots have moved, and draining nodes that own nothing any more are gone.
+func (f *File) Settled() *File {
+	g := f.Clone()
+	g.fill()
+	if g.Algo == Slots {
+		g.Slots, g.Next = g.after(), nil
+	}
+	owns := formatRanges(g.Slots)
+	for name, s := range g.Nodes {
+		switch {
+		case s.State == Joining:
+			s.State = Up
+			g.Nodes[name] = s
+		case s.State == Draining && owns[name] == "":
+			delete(g.Nodes, name)
+		}
+	}
+	return g
+}

@@ -286,7 +286,7 @@ func (l *Live) adopt(u update) {
 			return
 		}
 	}
-	l.report(l.path, fmt.Errorf("%s at rev %d: %w", l.path, u.rev, err))
+	l.report(l.path, fmt.Errorf("%w (rev %d of %s)", err, u.rev, l.path))
 }
 
 // publish swaps the ring, once the texts that it needs are known or late, and

@@ -110,17 +110,16 @@ func (p *pool) argmax(rows []uint16, b *base) {
 	for k, i := range p.members {
 		hashes[k] = p.hashes[i]
 	}
-	buf := make([]int, 0, MaxCopies+MaxNodes)
 	for part := range rows {
-		h := partHash(part)
-		if few := b.candidates(buf, part, 1); len(few) > 0 {
-			rows[part] = uint16(p.largest(few, h))
+		if i := b.first(part); i != none {
+			rows[part] = uint16(p.largest(i, b.fresh, part))
 			continue
 		}
 		rows[part] = noNode
 		if len(hashes) == 0 {
 			continue
 		}
+		h := partHash(part)
 		best, most := 0, draw(hashes[0], h)
 		for k, node := range hashes {
 			if u := draw(node, h); u > most {
@@ -131,10 +130,25 @@ func (p *pool) argmax(rows []uint16, b *base) {
 	}
 }
 
-// largest is the one of some members with the largest draw.
-func (p *pool) largest(members []int, h uint64) int {
-	best, most := members[0], draw(p.hashes[members[0]], h)
-	for _, i := range members[1:] {
+// first is the owner of a part in an older table, none if it is not a member.
+func (b *base) first(part int) int {
+	if b == nil {
+		return none
+	}
+	if k := b.rows[part*b.copies]; k != noNode {
+		return b.index[k]
+	}
+	return none
+}
+
+// largest is the one of some members with the largest draw for a part.
+func (p *pool) largest(best int, others []int, part int) int {
+	if len(others) == 0 {
+		return best
+	}
+	h := partHash(part)
+	most := draw(p.hashes[best], h)
+	for _, i := range others {
 		if u := draw(p.hashes[i], h); u > most || u == most && i < best {
 			most, best = u, i
 		}

@@ -80,6 +80,8 @@ func TestRealVerbs(t *testing.T) {
 		{line: "version", stdout: "doozer .*"}, {line: "version --server -o json", stdout: `\{.*"nodes":\[\{"id":1,"name":"a",.*"reachable":true,.*\}\]\}\n`},
 		{line: "completion bash", stdout: ".*__complete.*"}, {line: "help get", stdout: "Get prints.*"},
 		{line: "help -o json none", status: 64},
+		{line: "ring r", status: 3}, {line: "ring r new", stdout: rev}, {line: "ring r add n1 x:1 -o json", stdout: revJSON}, {line: "ring r new", status: 1},
+		{line: "ring r who key", stdout: "key  owner  n1  x:1\n"}, {line: "ring r -o json", stdout: `\{"name":"r","rev":\d+,"algo":"hrw",.*\}\n`},
 	}
 	used := map[string]bool{}
 	for _, s := range steps {

@@ -100,6 +100,7 @@ func (c *command) root() *cobra.Command {
 	c.addSelf(root)
 	c.addNop(root)
 	c.addLog(root)
+	c.addRing(root)
 	c.addStatus(root)
 	c.addFiredrill(root)
 	c.addVersion(root)
