@@ -75,7 +75,7 @@ func (id *identity) incarnation() []byte {
 
 // lockDir makes the data directory if need be and locks it for this process.
 func lockDir(dir string) (*os.File, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeDir(filepath.Clean(dir)); err != nil {
 		return nil, fmt.Errorf("--data-dir: %w", err)
 	}
 	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_CREATE|os.O_RDWR, 0o600)
@@ -90,6 +90,26 @@ func lockDir(dir string) (*os.File, error) {
 		return nil, fmt.Errorf("locking data directory %s: %w", dir, err)
 	}
 	return f, nil
+}
+
+// makeDir makes a directory and its parents, durably: a name that a power cut
+// took away would take all that is in it along.
+func makeDir(dir string) error {
+	info, err := os.Stat(dir)
+	if err == nil && !info.IsDir() {
+		return &fs.PathError{Op: "mkdir", Path: dir, Err: unix.ENOTDIR}
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	parent := filepath.Dir(dir)
+	if err := makeDir(parent); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDir(parent)
 }
 
 // openIdentity reads the directory's identity and checks it against the flags,
@@ -122,16 +142,25 @@ func openIdentity(c *Config) (*identity, error) {
 				return nil, fmt.Errorf("data directory %s is damaged: %s is missing; restore the directory as it was when the node last ran", c.DataDir, f)
 			}
 		}
+		// An empty log would pass for one that a snapshot is about to replace.
+		if found, err := filepath.Glob(filepath.Join(c.DataDir, logDir, "*.wal")); err == nil && len(found) == 0 {
+			return nil, fmt.Errorf("data directory %s is damaged: %s has no segments; restore the directory as it was when the node last ran", c.DataDir, logDir)
+		}
 	}
 	return id, writeJSON(c.DataDir, identityFile, id)
 }
 
 func readIdentity(dir string) (*identity, error) {
-	path := filepath.Join(dir, identityFile)
-	data, err := os.ReadFile(path)
+	data, err := os.ReadFile(filepath.Join(dir, identityFile))
 	if err != nil {
 		return nil, err
 	}
+	return decodeIdentity(dir, data)
+}
+
+// decodeIdentity parses dir's identity.json and checks what the rest relies on.
+func decodeIdentity(dir string, data []byte) (*identity, error) {
+	path := filepath.Join(dir, identityFile)
 	id := &identity{}
 	if err := json.Unmarshal(data, id); err != nil {
 		return nil, fmt.Errorf("%s is damaged: %w; restore it from a backup of the directory", path, err)
@@ -139,11 +168,27 @@ func readIdentity(dir string) (*identity, error) {
 	if id.Format > identityFormat {
 		return nil, fmt.Errorf("data directory %s has format %d, this doozerd knows up to %d: use a newer doozerd", dir, id.Format, identityFormat)
 	}
-	b, err := hex.DecodeString(id.Incarnation)
-	if err != nil || len(b) != 16 || id.Format < 1 || id.ID == 0 || id.ID > uint64(len(id.Members)) || id.Members[id.ID-1] != id.Name {
+	if !isIncarnation(id.Incarnation) || id.Format < 1 || id.ID == 0 || id.ID > uint64(len(id.Members)) || id.Members[id.ID-1] != id.Name || !rising(id.Members) {
 		return nil, fmt.Errorf("%s is damaged: its parts contradict each other; restore it from a backup of the directory", path)
 	}
 	return id, nil
+}
+
+// isIncarnation tells whether s is 16 bytes in hex.
+func isIncarnation(s string) bool {
+	b, err := hex.DecodeString(s)
+	return err == nil && len(b) == 16
+}
+
+// rising tells whether the names are sorted and none is there twice: an id is
+// the place of a name among them.
+func rising(names []string) bool {
+	for i := 1; i < len(names); i++ {
+		if names[i-1] >= names[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // newIdentity makes the identity of an empty directory.
@@ -246,15 +291,28 @@ type peerBook struct {
 }
 
 func openPeerBook(dir string) (*peerBook, error) {
-	b := &peerBook{dir: dir, known: map[uint64]string{}}
 	data, err := os.ReadFile(filepath.Join(dir, peersFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return b, nil
+		return &peerBook{dir: dir, known: map[uint64]string{}}, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	if err := json.Unmarshal(data, &b.known); err != nil {
+	return decodePeerBook(dir, data)
+}
+
+func decodePeerBook(dir string, data []byte) (*peerBook, error) {
+	b := &peerBook{dir: dir}
+	err := json.Unmarshal(data, &b.known)
+	if err == nil && b.known == nil {
+		err = errors.New("it holds no book")
+	}
+	for id, incarnation := range b.known {
+		if err == nil && (id == 0 || !isIncarnation(incarnation)) {
+			err = fmt.Errorf("peer %d has incarnation %q", id, incarnation)
+		}
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%s is damaged: %w; restore it from a backup of the directory", filepath.Join(dir, peersFile), err)
 	}
 	return b, nil

@@ -1,6 +1,8 @@
 package boot
 
 import (
+	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -63,6 +65,16 @@ func TestIdentityRefusals(t *testing.T) {
 		{"id of another", func(t *testing.T, dir string, _ *Config) { edit(t, dir, `"ID": 2`, `"ID": 3`) }, "contradict each other"},
 		{"id of nobody", func(t *testing.T, dir string, _ *Config) { edit(t, dir, `"ID": 2`, `"ID": 9`) }, "contradict each other"},
 		{"state lost", func(t *testing.T, dir string, _ *Config) { edit(t, dir, `"Ready": false`, `"Ready": true`) }, "is missing"},
+		{"log lost", func(t *testing.T, dir string, _ *Config) {
+			edit(t, dir, `"Ready": false`, `"Ready": true`)
+			for _, f := range []string{"log/next.tmp", "state.db"} {
+				path := filepath.Join(dir, f)
+				if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, nil, 0o600)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}, "has no segments"},
+		{"members out of order", func(t *testing.T, dir string, _ *Config) { edit(t, dir, "\"a\",\n", "\"z\",\n") }, "contradict each other"},
 		{"identity lost", func(t *testing.T, dir string, _ *Config) {
 			if err := os.Remove(filepath.Join(dir, identityFile)); err != nil {
 				t.Fatal(err)
@@ -121,6 +133,80 @@ func TestBootstrapIDIsOfTheNames(t *testing.T) {
 	}
 }
 
+// The names must lead to a directory, or to none yet.
+func TestMakeDir(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join(dir, "none"), filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{file, filepath.Join(file, "x"), filepath.Join(dir, "link", "x"), filepath.Join(dir, "link", "x", "y")} {
+		if f, err := lockDir(path); err == nil {
+			_ = f.Close()
+			t.Errorf("%s was made", path)
+		}
+	}
+}
+
+func FuzzIdentity(f *testing.F) {
+	dir := f.TempDir()
+	if _, err := openIdentity(&Config{DataDir: dir, Name: "b", Cluster: three}); err != nil {
+		f.Fatal(err)
+	}
+	data, err := os.ReadFile(filepath.Join(dir, identityFile))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(data)
+	f.Add(data[:len(data)/2])
+	f.Add([]byte("null"))
+	f.Add([]byte(`{"Format":1,"ID":18446744073709551615,"Members":null}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		id, err := decodeIdentity("dir", data)
+		if err != nil {
+			return
+		}
+		if len(id.incarnation()) != 16 || len(id.voters()) != len(id.Members) || len(id.peers()) != len(id.Members)-1 {
+			t.Fatalf("taken, and unsound: %+v", id)
+		}
+		again, err := json.Marshal(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if same, err := decodeIdentity("dir", again); err != nil || same.bootstrapID() != id.bootstrapID() || same.ID != id.ID {
+			t.Fatalf("%+v is read back as %+v, %v", id, same, err)
+		}
+	})
+}
+
+func FuzzPeerBook(f *testing.F) {
+	f.Add([]byte(`{"2": "a22ed7b115bcc57ff294c09f19f52d2d"}`))
+	f.Add([]byte("{}"))
+	f.Add([]byte("null"))
+	f.Add([]byte(`{"2": null}`))
+	f.Add([]byte(`{"-1": "a22ed7b115bcc57ff294c09f19f52d2d"}`))
+	dir := f.TempDir()
+	incarnation := make([]byte, 16)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		b, err := decodePeerBook(dir, data)
+		if err != nil {
+			return
+		}
+		before := len(b.known)
+		_, known := b.known[3]
+		same, err := b.check(3, incarnation)
+		if err != nil || known && len(b.known) != before || !known && (!same || len(b.known) != before+1) {
+			t.Fatalf("%q: %v, %v, %v", data, same, err, b.known)
+		}
+		if again, err := openPeerBook(dir); !known && (err != nil || len(again.known) != len(b.known)) {
+			t.Fatalf("%q: read back as %v, %v", data, again, err)
+		}
+	})
+}
+
 func TestLockDir(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "made", "deep")
 	f, err := lockDir(dir)
@@ -155,19 +241,22 @@ func TestPeerBookRemembers(t *testing.T) {
 		}
 	}
 	b := open()
-	check(b, 2, "first", true)
-	check(b, 2, "first", true)
-	check(b, 2, "second", false)
+	const first, second = "the first of them", "another one here"
+	check(b, 2, first[:16], true)
+	check(b, 2, first[:16], true)
+	check(b, 2, second, false)
 	b = open()
-	check(b, 2, "second", false)
-	check(b, 3, "second", true)
-	check(b, 2, "first", true)
+	check(b, 2, second, false)
+	check(b, 3, second, true)
+	check(b, 2, first[:16], true)
 
-	if err := os.WriteFile(filepath.Join(dir, peersFile), []byte("{"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := openPeerBook(dir); err == nil || !strings.Contains(err.Error(), "is damaged") {
-		t.Errorf("a damaged book: %v", err)
+	for _, damaged := range []string{"{", "null", `{"2": "abc"}`, `{"0": "a22ed7b115bcc57ff294c09f19f52d2d"}`} {
+		if err := os.WriteFile(filepath.Join(dir, peersFile), []byte(damaged), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := openPeerBook(dir); err == nil || !strings.Contains(err.Error(), "is damaged") {
+			t.Errorf("the book %s: %v", damaged, err)
+		}
 	}
 }
 
