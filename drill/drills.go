@@ -36,6 +36,7 @@ var table = []Drill{
 	{Name: "cut-chain", Summary: "nodes in a row, each with its neighbours", links: true, harm: []step{apart(chain)}},
 	{Name: "cut-star", Summary: "every node has one follower left and no other", links: true, harm: []step{apart(star)}},
 	{Name: "cut-any", Summary: "any set of links, or of directions, is cut", links: true, harm: []step{apart(anyShape)}},
+	{Name: "cut-every", Summary: "one tenth after another of all ways to cut 3 or 5 nodes", harm: []step{every}},
 	{Name: "cut-changing", Summary: "one set of cuts after another", links: true, harm: []step{changing(4)}},
 	{Name: "slow-links", Summary: "every link delays by a time of its own", links: true, harm: []step{slowLinks(40 * time.Millisecond)}},
 	{Name: "slow-leader", Summary: "the leader's links delay by more than a heartbeat", links: true, harm: []step{slowNode(theLeader, 120*time.Millisecond)}},

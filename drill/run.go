@@ -214,7 +214,7 @@ func (g *series) one(ctx context.Context, d Drill, number int, seed uint64) erro
 			}
 			r.Checks = append(r.Checks, Check{Name: "valid", Detail: invalid.why})
 		}
-		if r.Passed() {
+		if r.Passed() && !g.o.Keep {
 			os.RemoveAll(dir)
 		} else {
 			r.Dir = dir
@@ -246,7 +246,7 @@ func (g *series) attempt(ctx context.Context, d Drill, seed uint64, dir string) 
 	if t.invalid != "" && err == nil {
 		return t.run, errInvalid{t.invalid}
 	}
-	if !t.run.Passed() {
+	if !t.run.Passed() || g.o.Keep {
 		t.keep(dir)
 	}
 	return t.run, nil

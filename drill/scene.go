@@ -29,6 +29,7 @@ type scene struct {
 	ctx   context.Context
 	c     *cluster.Cluster
 	r     *rand.Rand
+	seed  uint64
 	o     *setting
 	now   func() time.Duration // since the start of the report
 	hold  time.Duration
@@ -173,4 +174,14 @@ func (x *scene) serves() bool {
 		}
 	}
 	return false
+}
+
+// goesOn waits until writes that began after the harm have succeeded, if a
+// majority of nodes can work together.
+func (x *scene) goesOn() {
+	if !x.serves() {
+		return
+	}
+	x.await("writes go on while a majority can work together: "+x.current(), func() bool { return x.load.fresh.Load() > 0 })
+	x.check("serves", nil, "writes went on: %s", x.current())
 }

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/doozer-store/doozer/drill/cluster"
@@ -42,7 +43,7 @@ func kill(w who) step {
 	return func(x *scene) {
 		nodes := up(x, w(x))
 		for _, n := range nodes {
-			n.Signal(sigkill)
+			n.Signal(syscall.SIGKILL)
 			x.lose(n)
 			x.begin("kill", func() { n.Start() }, "kill -9 %s", x.tag(n))
 		}
@@ -52,15 +53,22 @@ func kill(w who) step {
 	}
 }
 
-// terminate ends nodes with SIGTERM; they are started again.
+// terminate ends nodes with SIGTERM, all told before the first has ended; they
+// are started again.
 func terminate(w who) step {
 	return func(x *scene) {
-		for _, n := range up(x, w(x)) {
-			x.begin("terminate", func() { n.Start() }, "SIGTERM %s", x.tag(n))
+		nodes := up(x, w(x))
+		for _, n := range nodes {
+			n.Signal(syscall.SIGTERM)
 			x.lose(n)
-			if status := n.Term(); status != 0 {
-				x.check("ends when told to", fmt.Errorf("node %s ended with status %d after SIGTERM", n.Name, status), "")
+			x.begin("terminate", func() { n.Start() }, "SIGTERM %s", x.tag(n))
+		}
+		for _, n := range nodes {
+			var err error
+			if status := n.ExitStatus(); status != 0 {
+				err = fmt.Errorf("node %s ended with status %d after SIGTERM:\n%s", n.Name, status, n.Tail(20))
 			}
+			x.check("ends when told to", err, "node %s ended with status 0 after SIGTERM", n.Name)
 		}
 	}
 }

@@ -5,8 +5,6 @@ import (
 	"syscall"
 )
 
-const sigkill = syscall.SIGKILL
-
 var errNoSpace error = syscall.ENOSPC
 
 func mountTmpfs(dir string, size int64) error {

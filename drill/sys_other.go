@@ -7,8 +7,6 @@ import (
 	"syscall"
 )
 
-const sigkill = syscall.SIGKILL
-
 var errNoSpace error = syscall.ENOSPC
 
 func mountTmpfs(string, int64) error { return errors.New("only on Linux") }

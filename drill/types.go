@@ -40,6 +40,8 @@ type Options struct {
 	Drills []string
 	// Hold is how long the harm lasts; 0: 1.2 s.
 	Hold time.Duration
+	// Keep keeps logs, data and history of runs that passed, too.
+	Keep bool
 	// MinRate is how many successful operations a second there must be before
 	// the harm; 0: 50. A run below that is invalid, and done again.
 	MinRate float64

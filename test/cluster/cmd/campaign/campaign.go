@@ -93,7 +93,7 @@ func (c *campaign) take(ctx context.Context) (job, bool) {
 func (c *campaign) do(ctx context.Context, j job) {
 	dir := filepath.Join(c.f.out, fmt.Sprintf("run-%04d", j.number))
 	o := drill.Options{
-		Binary: c.bin, Dir: dir, Nodes: j.nodes, Seed: j.seed, Drills: []string{j.drill}, MinRate: c.f.minRate,
+		Binary: c.bin, Dir: dir, Nodes: j.nodes, Seed: j.seed, Drills: []string{j.drill}, MinRate: c.f.minRate, Keep: c.f.keep,
 		Finished: func(r drill.Run) { c.tell(r) },
 	}
 	if c.f.verbose {
@@ -106,7 +106,7 @@ func (c *campaign) do(ctx context.Context, j job) {
 		c.reports = append(c.reports, rep)
 		if len(rep.Runs) > 0 && !rep.Passed() {
 			c.failed++
-		} else {
+		} else if !c.f.keep {
 			os.RemoveAll(dir)
 		}
 	}

@@ -36,6 +36,7 @@ type flags struct {
 	failures int
 	minRate  float64
 	verbose  bool
+	keep     bool
 }
 
 func parse(args []string) (*flags, error) {
@@ -50,6 +51,7 @@ func parse(args []string) (*flags, error) {
 	fs.StringVar(&f.out, "out", "", "`directory` for the report and for what failed runs left; empty: a temporary one")
 	fs.IntVar(&f.failures, "failures", 5, "end after so many failed `runs`")
 	fs.Float64Var(&f.minRate, "min-rate", 0, "`operations` a second below which a run is invalid; 0: 50")
+	fs.BoolVar(&f.keep, "keep", false, "keep logs and data of runs that passed, too")
 	fs.BoolVar(&f.verbose, "v", false, "tell what happens in each run, and every check")
 	if err := fs.Parse(args); err != nil {
 		return nil, err
