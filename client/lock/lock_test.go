@@ -172,7 +172,7 @@ func TestTry(t *testing.T) {
 		}
 		// The holder is gone: it takes its TTL to find out, once.
 		a.c.Cut()
-		time.Sleep(ttl * 2 / 3)
+		time.Sleep(ttl * 9 / 10)
 		next, err := Try(t.Context(), b.Session, "x")
 		if err != nil {
 			t.Fatal(err)

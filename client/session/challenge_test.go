@@ -272,8 +272,8 @@ func TestExitOfProcess(t *testing.T) {
 
 // A real clock does not go backwards.
 func TestBootTime(t *testing.T) {
-	a := bootTime()
-	if b := bootTime(); b < a || a <= 0 {
+	a := BootTime()
+	if b := BootTime(); b < a || a <= 0 {
 		t.Error(a, b)
 	}
 }

@@ -43,6 +43,9 @@ type Life struct {
 	// last that was acknowledged.
 	sent, acked int64
 	err         error // why it is dead
+	// keeping: the next beat is the last, and says that the session does not
+	// expire. kept: that was acknowledged.
+	keeping, kept bool
 	// changed is closed and replaced when a beat is acknowledged or a span
 	// begins or ends.
 	changed chan struct{}
@@ -164,7 +167,7 @@ func (l *Life) Poke() {
 
 // lapseIfDue ends the span if its deadline has passed. l.mu is held.
 func (l *Life) lapseIfDue() {
-	if l.span == nil || l.s.cfg.clock() < l.deadline {
+	if l.span == nil || l.kept || l.s.cfg.clock() < l.deadline {
 		return
 	}
 	l.s.cfg.log.Warn("a session lapsed: no beat was acknowledged in time", "session", l.id)
@@ -193,7 +196,7 @@ func (l *Life) begin(ctx context.Context) error {
 	sent, mark := l.next()
 	rev, err := l.write(ctx, client.Missing(l.path))
 	if err == nil {
-		l.take(rev, sent)
+		l.take(rev, sent, false)
 		return nil
 	}
 	if !errors.Is(err, client.ErrUnknownOutcome) {
@@ -201,7 +204,7 @@ func (l *Life) begin(ctx context.Context) error {
 	}
 	if f, getErr := l.s.st.Get(ctx, l.path); getErr == nil {
 		if r, parseErr := ParseRecord(f.Value); parseErr == nil && r.Mark == mark {
-			l.take(f.Rev, sent)
+			l.take(f.Rev, sent, false)
 			return nil
 		}
 	}
@@ -215,6 +218,10 @@ func (l *Life) next() (sent time.Duration, mark string) {
 	l.record.Mark = randomText()
 	l.mu.Lock()
 	l.sent = l.record.Beat
+	if l.keeping {
+		l.record.TTLms = 0
+		l.record.Boot, l.record.NS, l.record.Procs = "", "", nil
+	}
 	l.mu.Unlock()
 	sent = l.s.cfg.clock()
 	l.pending[l.record.Mark] = sent
@@ -235,8 +242,8 @@ func (l *Life) beat(ctx context.Context) error {
 	rev, err := l.write(ctx, client.Unchanged(l.path, l.Rev()))
 	switch {
 	case err == nil:
-		l.take(rev, sent)
-		return nil
+		l.take(rev, sent, l.record.Kept())
+		return l.settled()
 	case errors.Is(err, client.ErrRevMismatch):
 		return l.adopt(ctx)
 	}
@@ -261,17 +268,27 @@ func (l *Life) adopt(ctx context.Context) error {
 		// it nobody can tell, so neither does.
 		return fmt.Errorf("%w: %w", ErrLost, errForeign)
 	}
-	l.take(f.Rev, sent)
+	l.take(f.Rev, sent, r.Kept())
+	return l.settled()
+}
+
+// settled is ErrKept after the last beat, which ends the beating.
+func (l *Life) settled() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.kept {
+		return ErrKept
+	}
 	return nil
 }
 
 // take notes that the file was at rev after a write that was sent at sent. All
 // writes before it are settled: they asked for an older rev.
-func (l *Life) take(rev int64, sent time.Duration) {
+func (l *Life) take(rev int64, sent time.Duration, kept bool) {
 	clear(l.pending)
 	l.mu.Lock()
 	l.lapseIfDue()
-	l.rev, l.acked = rev, l.sent
+	l.rev, l.acked, l.kept = rev, l.sent, kept
 	l.deadline = max(l.deadline, sent+l.s.cfg.ttl-margin(l.s.cfg.ttl))
 	deadline := l.deadline
 	if l.span == nil && l.err == nil && l.s.cfg.clock() < deadline {
@@ -298,7 +315,8 @@ func (l *Life) end(err error) {
 	close(l.dead)
 }
 
-// keep beats until the life is over or stop is closed, which gives nil.
+// keep beats until the life is over or stop is closed, which gives nil, or there
+// is no more need to, which gives ErrKept.
 func (l *Life) keep(ctx context.Context, stop <-chan struct{}) error {
 	ttl := l.s.cfg.ttl
 	t := time.NewTimer(beatEvery(ttl))
@@ -317,7 +335,7 @@ func (l *Life) keep(ctx context.Context, stop <-chan struct{}) error {
 		switch {
 		case err == nil:
 			t.Reset(max(beatEvery(ttl)-time.Since(began), time.Millisecond))
-		case errors.Is(err, ErrLost):
+		case errors.Is(err, ErrLost), errors.Is(err, ErrKept):
 			return err
 		default:
 			if ctx.Err() == nil {

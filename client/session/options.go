@@ -59,7 +59,7 @@ func Procs(pids ...int) Option {
 func Anonymous() Option { return func(c *config) { c.anon = true } }
 
 func newConfig(opts []Option) (config, error) {
-	cfg := config{ttl: DefaultTTL, log: slog.New(slog.DiscardHandler), clock: bootTime}
+	cfg := config{ttl: DefaultTTL, log: slog.New(slog.DiscardHandler), clock: BootTime}
 	for _, o := range opts {
 		o(&cfg)
 	}

@@ -92,6 +92,20 @@ func (s *Session) Close() error {
 	return err
 }
 
+// Keep makes the present life one that does not expire: what hangs on it is held
+// until people delete its file, whatever becomes of this program and its
+// machine. Close leaves it then. Keep is for locks that have to outlast a reboot.
+func (s *Session) Keep(ctx context.Context) error {
+	l, err := s.Life(ctx)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	l.keeping = true
+	l.mu.Unlock()
+	return l.Fence(ctx)
+}
+
 // Store is the store that the session is in.
 func (s *Session) Store() Store { return s.st }
 
@@ -145,6 +159,9 @@ func (s *Session) set(l *Life) {
 func (s *Session) run(l *Life) {
 	for {
 		err := l.keep(s.beating, s.stop)
+		if errors.Is(err, ErrKept) {
+			return // Close leaves the file
+		}
 		if err == nil {
 			l.end(s.remove(l))
 			return
@@ -199,7 +216,7 @@ func (s *Session) remove(l *Life) error {
 				continue
 			}
 		}
-		if err == nil || errors.Is(err, ErrLost) {
+		if err == nil || errors.Is(err, ErrLost) || errors.Is(err, ErrKept) {
 			return ErrClosed
 		}
 		return fmt.Errorf("close session %s: it will expire: %w", l.id, err)
@@ -223,7 +240,7 @@ func (s *Session) watchDeadline() {
 		s.mu.Unlock()
 		l.mu.Lock()
 		l.lapseIfDue()
-		live, left := l.span != nil, l.deadline-s.cfg.clock()
+		live, left := l.span != nil && !l.kept, l.deadline-s.cfg.clock()
 		l.mu.Unlock()
 		if live {
 			t.Reset(min(left, lapseTick(s.cfg.ttl)))

@@ -325,6 +325,44 @@ func TestCloseUnreachable(t *testing.T) {
 	})
 }
 
+// A session that is kept outlives its program, and nobody ends it.
+func TestKeep(t *testing.T) {
+	for _, fault := range []fakestore.Fault{fakestore.None, fakestore.LoseReply} {
+		bubble(t, func(t *testing.T, st *fakestore.Store) {
+			c := st.Client()
+			s := open(t, c)
+			l, ctx := span(t, s)
+			n := 0
+			c.Fault(func(op, _ string) fakestore.Fault {
+				if op == "txn" {
+					n++
+				}
+				if op == "txn" && n == 1 {
+					return fault
+				}
+				return fakestore.None
+			})
+			if err := s.Keep(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			c.Cut()
+			time.Sleep(time.Hour)
+			if fault == fakestore.None && (!live(ctx) || !l.Safe(ctx)) {
+				t.Error("it lapsed:", context.Cause(ctx))
+			}
+			c.Heal()
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+			if f := st.Files(l.Path()); len(f) != 1 {
+				t.Error("it is gone")
+			} else if r, err := ParseRecord(f[0].Value); err != nil || !r.Kept() {
+				t.Error(r, err)
+			}
+		})
+	}
+}
+
 func TestBadTTL(t *testing.T) {
 	for _, ttl := range []time.Duration{0, time.Millisecond, 2 * time.Hour} {
 		if _, err := Open(t.Context(), nil, TTL(ttl)); !errors.Is(err, ErrBadTTL) {
