@@ -27,12 +27,28 @@ func Run(cfg Config) (Result, error) {
 	if cfg.Random == nil {
 		return Result{}, errors.New("sim: Config lacks Random")
 	}
+	w := newWorld(cfg)
+	w.begin()
+	w.runUntil(int64(w.cfg.For), nil)
+	w.heal()
+	r := &w.result
+	r.Seed, r.Nodes, r.Hash, r.Events, r.Simulated = cfg.Seed, w.set.nodes, w.hash, w.events, time.Duration(w.now)
+	return *r, w.violation
+}
+
+// newWorld decides what a run is like; nothing has happened yet.
+func newWorld(cfg Config) *world {
 	cfg.Random(cfg.Seed)
 	w := &world{cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 0x600d)), metrics: server.NewMetrics()}
 	if w.cfg.For == 0 {
 		w.cfg.For = 60 * time.Second
 	}
 	w.draw()
+	return w
+}
+
+// begin starts everything there is.
+func (w *world) begin() {
 	w.tracef("%+v", w.set)
 	w.truth, w.net = newTruth(w), newNet(w)
 	for id := range w.set.nodes {
@@ -49,11 +65,6 @@ func Run(cfg Config) (Result, error) {
 	for id := range w.set.watches {
 		w.watches = append(w.watches, newWatch(w, id+1))
 	}
-	w.runUntil(int64(w.cfg.For), nil)
-	w.heal()
-	r := &w.result
-	r.Seed, r.Nodes, r.Hash, r.Events, r.Simulated = cfg.Seed, w.set.nodes, w.hash, w.events, time.Duration(w.now)
-	return *r, w.violation
 }
 
 // heal ends all faults, and requires that everything comes to one end: a write

@@ -1,0 +1,134 @@
+package sim
+
+import (
+	"fmt"
+	"testing"
+	"testing/cryptotest"
+	"time"
+)
+
+// scenario is a run without faults but those of a test.
+func scenario(t *testing.T, seed uint64, nodes int) *world {
+	t.Helper()
+	w := newWorld(Config{Seed: seed, Nodes: nodes, For: time.Minute, Random: func(seed uint64) { cryptotest.SetGlobalRandom(t, seed) }})
+	w.set.faultKind, w.set.opEvery, w.set.clients = nil, 100*time.Millisecond, nodes
+	w.begin()
+	w.pass(t, 5*time.Second)
+	return w
+}
+
+// pass lets time pass and returns how many entries were committed in it.
+func (w *world) pass(t *testing.T, d time.Duration) int {
+	t.Helper()
+	before := w.result.Entries
+	w.runUntil(w.now+int64(d), nil)
+	if w.violation != nil {
+		t.Fatalf("seed %d: %v", w.cfg.Seed, w.violation)
+	}
+	return w.result.Entries - before
+}
+
+func (w *world) leader() *node {
+	var leader *node
+	var highest uint64
+	for _, n := range w.nodes {
+		if term, ok := n.step.Leads(); ok && term > highest {
+			leader, highest = n, term
+		}
+	}
+	return leader
+}
+
+// TestStalledDiskOfTheLeader: the others go on without it.
+func TestStalledDiskOfTheLeader(t *testing.T) {
+	for seed := range uint64(10) {
+		w := scenario(t, seed+1, 3+2*int(seed%2))
+		d := w.leader().disk
+		d.stall, d.stallUntil = 20*time.Second, w.now+int64(time.Second)
+		w.pass(t, 3*time.Second)
+		if n := w.pass(t, 10*time.Second); n < 20 {
+			t.Errorf("seed %d: %d entries in 10 s while the disk of one node stalls", seed+1, n)
+		}
+		w.heal()
+		if w.violation != nil {
+			t.Errorf("seed %d: %v", seed+1, w.violation)
+		}
+	}
+}
+
+// TestPartialTopologies cuts links in one direction or both. Where some node
+// has a majority, itself counted, that it reaches and that reaches it, writes
+// must go on, under leaders that stay.
+func TestPartialTopologies(t *testing.T) {
+	var cases [][]bool // of each directed link, whether it is cut
+	for bits := range 1 << 6 {
+		cuts := make([]bool, 6)
+		for i := range cuts {
+			cuts[i] = bits>>i&1 == 1
+		}
+		cases = append(cases, cuts)
+	}
+	tested := 0
+	// One goroutine has no races; what is left of them is slow.
+	for i, cuts := range cases {
+		if raceEnabled && i%8 != 0 {
+			continue
+		}
+		w := scenario(t, uint64(i+1), 3)
+		if w.topology(cuts) {
+			tested++
+			w.checkProgress(t, fmt.Sprint("3 nodes, cuts ", i))
+		}
+	}
+	for i := range uint64(30) {
+		if raceEnabled && i%8 != 0 {
+			continue
+		}
+		w := scenario(t, i+100, 5)
+		cuts := make([]bool, 20)
+		p := w.rng.Float64()
+		for j := range cuts {
+			cuts[j] = w.chance(p)
+		}
+		if w.topology(cuts) {
+			tested++
+			w.checkProgress(t, fmt.Sprint("5 nodes, seed ", i+100))
+		}
+	}
+	t.Logf("%d topologies with a majority", tested)
+}
+
+// topology cuts links; false when no node has a majority left.
+func (w *world) topology(cuts []bool) bool {
+	i := 0
+	for _, a := range w.nodes {
+		for _, b := range w.nodes {
+			if a != b {
+				w.net.setCut(a.id, b.id, cuts[i])
+				i++
+			}
+		}
+	}
+	for _, a := range w.nodes {
+		reached := 0
+		for _, b := range w.nodes {
+			if a == b || w.net.open(a.id, b.id) {
+				reached++
+			}
+		}
+		if 2*reached > len(w.nodes) {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *world) checkProgress(t *testing.T, what string) {
+	t.Helper()
+	w.pass(t, 10*time.Second)
+	leaders := w.result.Leaders
+	entries := w.pass(t, 20*time.Second)
+	if leaders = w.result.Leaders - leaders; entries < 20 || leaders > 2 {
+		t.Errorf("%s: %d entries in 20 s under %d new leaders; cut: %v", what, entries, leaders, w.net.cut)
+	}
+}
