@@ -60,7 +60,11 @@ func failed(run drill.Run) bool {
 // headline is the verdict in a sentence.
 func headline(r *drill.Report) string {
 	passed, total := checks(r.Runs)
-	drills := plural(len(r.Runs), "drill", "drills")
+	rows := len(summarize(r.Runs))
+	drills := plural(rows, "drill", "drills")
+	if len(r.Runs) > rows {
+		drills = plural(len(r.Runs), "run", "runs") + " of " + drills
+	}
 	switch Judge(r) {
 	case Failed:
 		return fmt.Sprintf("%d of %s failed in %s", total-passed, plural(total, "check", "checks"), drills)
