@@ -19,28 +19,28 @@ var table = []Drill{
 	{Name: "pause-majority", Summary: "SIGSTOP a majority", harm: []step{pause(aMajority)}},
 	{Name: "pause-all", Summary: "SIGSTOP every node", harm: []step{pause(everyNode)}},
 	{Name: "pause-kill", Summary: "SIGSTOP the leader, kill -9 its successor, and need the paused one", harm: []step{pause(theLeader), then(time.Second), kill(theLeader)}},
-	{Name: "partition", Summary: "cut the nodes into two sides, the leader on either", links: true, harm: []step{apart(halves)}},
-	{Name: "cut-leader", Summary: "cut the leader off from every other node", links: true, harm: []step{apart(fixed(leaderAlone))}},
-	{Name: "cut-follower", Summary: "cut one follower off; it must not disturb when it is back", links: true, harm: []step{apart(fixed(followerAlone))}},
-	{Name: "cut-all", Summary: "cut every link between nodes", links: true, harm: []step{apart(fixed(allApart))}},
-	{Name: "cut-one-way", Summary: "one node can't be heard, or can't hear", links: true, harm: []step{apart(oneOf(leaderMute, leaderDeaf, followerMute, followerDeaf))}},
-	{Name: "cut-partial", Summary: "two nodes can't hear each other, or one can't hear the other", links: true, harm: []step{apart(oneOf(leaderAndOne, twoFollowers, oneCantHear, oneNotHeard))}},
-	{Name: "cut-bridge", Summary: "two halves that share one node", links: true, harm: []step{apart(bridge)}},
-	{Name: "cut-ring", Summary: "every node has its two neighbours left, or hears one of them only", links: true, harm: []step{func(x *scene) {
+	{Name: "partition", Summary: "cut the nodes into two sides, the leader on either", harm: []step{apart(halves)}},
+	{Name: "cut-leader", Summary: "cut the leader off from every other node", harm: []step{apart(fixed(leaderAlone))}},
+	{Name: "cut-follower", Summary: "cut one follower off; it must not disturb when it is back", harm: []step{apart(fixed(followerAlone))}},
+	{Name: "cut-all", Summary: "cut every link between nodes", harm: []step{apart(fixed(allApart))}},
+	{Name: "cut-one-way", Summary: "one node can't be heard, or can't hear", harm: []step{apart(oneOf(leaderMute, leaderDeaf, followerMute, followerDeaf))}},
+	{Name: "cut-partial", Summary: "two nodes can't hear each other, or one can't hear the other", harm: []step{apart(oneOf(leaderAndOne, twoFollowers, oneCantHear, oneNotHeard))}},
+	{Name: "cut-bridge", Summary: "two halves that share one node", harm: []step{apart(bridge)}},
+	{Name: "cut-ring", Summary: "every node has its two neighbours left, or hears one of them only", harm: []step{func(x *scene) {
 		if x.r.IntN(2) == 0 || len(x.c.Nodes()) == 3 {
 			apart(oneWayRing)(x)
 		} else {
 			apart(ring)(x)
 		}
 	}}},
-	{Name: "cut-chain", Summary: "nodes in a row, each with its neighbours", links: true, harm: []step{apart(chain)}},
-	{Name: "cut-star", Summary: "every node has one follower left and no other", links: true, harm: []step{apart(star)}},
-	{Name: "cut-any", Summary: "any set of links, or of directions, is cut", links: true, harm: []step{apart(anyShape)}},
+	{Name: "cut-chain", Summary: "nodes in a row, each with its neighbours", harm: []step{apart(chain)}},
+	{Name: "cut-star", Summary: "every node has one follower left and no other", harm: []step{apart(star)}},
+	{Name: "cut-any", Summary: "any set of links, or of directions, is cut", harm: []step{apart(anyShape)}},
 	{Name: "cut-every", Summary: "one tenth after another of all ways to cut 3 or 5 nodes", harm: []step{every}},
-	{Name: "cut-changing", Summary: "one set of cuts after another", links: true, harm: []step{changing(4)}},
-	{Name: "slow-links", Summary: "every link delays by a time of its own", links: true, harm: []step{slowLinks(40 * time.Millisecond)}},
-	{Name: "slow-leader", Summary: "the leader's links delay by more than a heartbeat", links: true, harm: []step{slowNode(theLeader, 120*time.Millisecond)}},
-	{Name: "resets", Summary: "connections between nodes are reset", links: true, harm: []step{resets(8)}},
+	{Name: "cut-changing", Summary: "one set of cuts after another", harm: []step{changing(4)}},
+	{Name: "slow-links", Summary: "every link delays by a time of its own", harm: []step{slowLinks(40 * time.Millisecond)}},
+	{Name: "slow-leader", Summary: "the leader's links delay by more than a heartbeat", harm: []step{slowNode(theLeader, 120*time.Millisecond)}},
+	{Name: "resets", Summary: "connections between nodes are reset", harm: []step{resets(8)}},
 	{Name: "client-cut", Summary: "clients can't reach the leader", harm: []step{clientsCut(theLeader)}},
 	{Name: "client-cut-all", Summary: "clients can't reach any node", harm: []step{clientsCut(everyNode)}},
 	{Name: "client-resets", Summary: "connections of clients are reset", harm: []step{clientsReset(8)}},
@@ -61,7 +61,7 @@ var table = []Drill{
 	{Name: "terms", Summary: "SIGTERM whoever leads, again and again", harm: []step{again(3, terminate(theLeader))}},
 	{Name: "terms-pause", Summary: "SIGSTOP whoever leads past an election, again and again", harm: []step{again(2, pause(theLeader))}},
 	{Name: "terminate-all", Summary: "SIGTERM every node at once", harm: []step{terminate(everyNode)}, setUp: longHistory},
-	{Name: "random", Summary: "several kinds of harm at once, as the seed says", links: true, harm: []step{mixed}},
+	{Name: "random", Summary: "several kinds of harm at once, as the seed says", harm: []step{mixed}},
 }
 
 // Drills is every drill there is; Missing tells of those that this machine can't

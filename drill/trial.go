@@ -44,7 +44,7 @@ func (t *trial) do(ctx context.Context, tb cluster.TB, dir string) {
 	}
 	t.logf("%s: %d nodes, seed %d, history %d, checkpoints every %d bytes", t.drill.Name, t.o.Nodes, t.run.Seed, o.history, o.checkpoint)
 	c := cluster.Start(tb, cluster.Options{
-		Binary: t.o.Binary, Nodes: t.o.Nodes, Dir: dir, Proxy: t.drill.links, ClientProxy: true,
+		Binary: t.o.Binary, Nodes: t.o.Nodes, Dir: dir, Proxy: true, ClientProxy: true,
 		History: o.history, CheckpointBytes: o.checkpoint, LoseReply: o.lose.lose, BeforeStart: o.mount,
 	})
 	watching, cancel := context.WithCancel(context.Background())

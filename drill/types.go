@@ -10,10 +10,6 @@ type Drill struct {
 	// can be run.
 	Missing string
 
-	// links tells that it harms what is between nodes, which then is a proxy on
-	// each link. Without, nodes meet as they do in earnest: who dials a dead one
-	// is refused, and needs not wait for an election's timeout.
-	links bool
 	// harm is done step by step; each step says how it is undone.
 	harm []step
 	// needs is what the machine must be able to do.
