@@ -43,6 +43,7 @@ var rooms = []room{
 	{"cmd/doozerd", []string{"server/boot"}, "a program starts a node through boot"},
 	{"cmd/doozer", []string{"client", "client/ring", "drill/..."}, "the command line is a client like any other, and a fire drill"},
 	{"drill/...", []string{"client", "proto", "drill/..."}, "faults come from outside: who does harm and judges sees what a user sees"},
+	{"examples/...", []string{"client", "client/..."}, "an example is a program as users write it"},
 	{"test/cluster/...", []string{"client", "proto", "drill/...", "test/cluster/..."}, "tests of processes see what a user sees"},
 	{"test/errbranch", nil, "it reads the tree as text"},
 	{"test/canary", nil, "it breaks the tree from outside; its tests run drills"},
