@@ -49,7 +49,9 @@
 //   - watches: every rule for every watch; each has delivered all there was.
 //   - equal nodes: files, history and hashes are the same at all nodes.
 //   - processes: no node ended unbidden, none panicked, all came back.
-//   - serves: writes went on during the harm, if a majority could work together.
+//   - serves: writes went on during the harm, if a majority could all hear each
+//     other. Where one node alone hears a majority, as in the middle of a star,
+//     raft does not promise it: see scene.serves.
 //
 // A run is invalid, and made again, when there was too little load before the harm,
 // or when there are revs that no observer saw because every window had passed

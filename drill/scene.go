@@ -3,6 +3,7 @@ package drill
 import (
 	"context"
 	"fmt"
+	"math/bits"
 	"math/rand/v2"
 	"strings"
 	"time"
@@ -153,27 +154,36 @@ func (x *scene) some(n int) []*cluster.Node {
 // majority is the smallest number of nodes that is one.
 func (x *scene) majority() int { return len(x.c.Nodes())/2 + 1 }
 
-// serves tells whether the cluster should serve: some node can hear and be heard
-// by as many others as make a majority with it, and clients reach it.
+// serves tells whether the cluster has to serve: a majority of nodes can all hear
+// each other, and clients reach it. That one node hears a majority is not enough
+// for raft: a node whose log lacks an entry that its neighbours have is not voted
+// for by them, and they may not hear each other.
 func (x *scene) serves() bool {
-	if x.deaf {
-		return false
-	}
-	for _, n := range x.c.Nodes() {
-		if x.down[n.Name] {
-			continue
-		}
-		with := 1
-		for _, m := range x.c.Others(n) {
-			if !x.down[m.Name] && !x.cut[[2]string{n.Name, m.Name}] && !x.cut[[2]string{m.Name, n.Name}] {
-				with++
-			}
-		}
-		if with >= x.majority() {
+	nodes := x.c.Nodes()
+	for set := 1; set < 1<<len(nodes) && !x.deaf; set++ {
+		if bits.OnesCount(uint(set)) == x.majority() && x.together(nodes, set) {
 			return true
 		}
 	}
 	return false
+}
+
+// together tells whether the nodes in set work, and all hear each other.
+func (x *scene) together(nodes []*cluster.Node, set int) bool {
+	for i, n := range nodes {
+		if set>>i&1 == 0 {
+			continue
+		}
+		if x.down[n.Name] {
+			return false
+		}
+		for j, m := range nodes {
+			if set>>j&1 == 1 && x.cut[[2]string{n.Name, m.Name}] {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // goesOn waits until writes that began after the harm have succeeded, if a

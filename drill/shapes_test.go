@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/doozer-store/doozer/drill/check"
+	"github.com/doozer-store/doozer/drill/cluster"
 )
 
 // directions counts those that a shape cuts.
@@ -160,5 +161,43 @@ func TestVerdictNeedsEveryRev(t *testing.T) {
 	}
 	if !failed["exactly once"] || failed["equal nodes"] || failed["one history"] {
 		t.Errorf("%+v", checks)
+	}
+}
+
+// TestServes: a majority that can all hear each other has to serve.
+func TestServes(t *testing.T) {
+	for name, c := range map[string]struct {
+		nodes int
+		s     shape
+		down  []int
+		want  bool
+	}{
+		"nothing cut":           {3, shapeOf(3, 0, false), nil, true},
+		"one down":              {3, shapeOf(3, 0, false), []int{1}, true},
+		"two down":              {3, shapeOf(3, 0, false), []int{1, 2}, false},
+		"leader alone":          {3, leaderAlone, nil, true},
+		"leader alone, another": {3, leaderAlone, []int{1}, false},
+		"leader mute":           {3, leaderMute, nil, true},
+		"two followers apart":   {3, twoFollowers, nil, true},
+		"every link":            {5, allApart, nil, false},
+		"ring of five":          {5, ring(nil, 5), nil, false},
+		"chain of three":        {3, chain(nil, 3), nil, true},
+		"chain of five":         {5, chain(nil, 5), nil, false},
+		"star of three":         {3, star(nil, 3), nil, true},
+		"star of five":          {5, star(nil, 5), nil, false},
+	} {
+		x := &scene{c: cluster.Named(c.nodes), down: map[string]bool{}, cut: map[[2]string]bool{}}
+		nodes := x.c.Nodes()
+		for i, n := range nodes {
+			for j, m := range nodes {
+				x.cut[[2]string{n.Name, m.Name}] = i != j && c.s.cut(i, j)
+			}
+		}
+		for _, i := range c.down {
+			x.lose(nodes[i])
+		}
+		if got := x.serves(); got != c.want {
+			t.Errorf("%s: serves = %v", name, got)
+		}
 	}
 }

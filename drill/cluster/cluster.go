@@ -154,6 +154,16 @@ func (c *Cluster) layOut() error {
 	return nil
 }
 
+// Named is nodes with names and nothing else, for tests of what is decided by
+// names.
+func Named(nodes int) *Cluster {
+	c := &Cluster{}
+	for i := range nodes {
+		c.nodes = append(c.nodes, &Node{Name: string(rune('a' + i)), c: c})
+	}
+	return c
+}
+
 func newLink(free *ports, target string, lose func([]byte) bool) (*proxy.Link, error) {
 	addr, err := free.freeAddr()
 	if err != nil {
