@@ -22,6 +22,9 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, child(path))
 		os.Exit(1)
 	}
+	if path := os.Getenv(scriptEnv); path != "" {
+		os.Exit(script(path))
+	}
 	os.Exit(m.Run())
 }
 
