@@ -61,23 +61,6 @@ func redirect(t *testing.T, path, device string) (restore func()) {
 	}
 }
 
-// stateAt10 returns the path of a closed database at index 10.
-func stateAt10(t *testing.T, r records) string {
-	t.Helper()
-	path := tempPath(t)
-	db, err := Open(path, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range uint64(5) { // so that there are free pages, and the next commit needs no more
-		commit(t, db, 6+i, r)
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
 // commitTo commits index 11 while the file is another.
 func commitTo(t *testing.T, db *DB, device string) error {
 	t.Helper()

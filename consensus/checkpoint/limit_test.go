@@ -58,6 +58,23 @@ func limit(t *testing.T, n int64) (restore func()) {
 	}
 }
 
+// stateAt10 returns the path of a closed database at index 10.
+func stateAt10(t *testing.T, r records) string {
+	t.Helper()
+	path := tempPath(t)
+	db, err := Open(path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range uint64(5) { // so that there are free pages, and the next commit needs no more
+		commit(t, db, 6+i, r)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // Writes fail from a page of the file on, for every page: what was there before
 // is there, and nothing half-made is left.
 func TestWritesFailFromEveryPageOn(t *testing.T) {
