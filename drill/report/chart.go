@@ -64,7 +64,7 @@ func timeline(r *drill.Report, id string) *chart {
 	if n := len(r.Samples); n > 0 {
 		c.to = max(c.to, r.Samples[n-1].At)
 	}
-	c.points = series(r.Samples, c.from, c.to)
+	c.points = series(r.Samples, starts(r), c.from, c.to)
 	c.desc = "Successful operations a second and their latency over " + span(c.to) + ". " +
 		headline(r) + ": " + names(summarize(r.Runs)) + "."
 	return c
@@ -77,7 +77,7 @@ func runTimeline(r *drill.Report, run drill.Run, id string) *chart {
 		c.to = r.Length
 	}
 	c.addRun(run)
-	c.points = series(r.Samples, c.from, c.to)
+	c.points = series(r.Samples, starts(r), c.from, c.to)
 	var what []string
 	for _, f := range run.Faults {
 		what = append(what, fmt.Sprintf("%s from %s to %s", f.What, clock(f.From-c.from), clock(f.To-c.from)))
@@ -85,6 +85,14 @@ func runTimeline(r *drill.Report, run drill.Run, id string) *chart {
 	c.desc = fmt.Sprintf("Successful operations a second and their latency over %s. %s. Longest time without a successful write %s, recovery %s.",
 		span(c.to-c.from), strings.Join(what, "; "), span(run.Outage), span(run.Recovery))
 	return c
+}
+
+// starts are when the loads of r began.
+func starts(r *drill.Report) (list []time.Duration) {
+	for _, run := range r.Runs {
+		list = append(list, run.From)
+	}
+	return list
 }
 
 func (c *chart) addRun(run drill.Run) {

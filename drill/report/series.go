@@ -22,18 +22,26 @@ type point struct {
 	afterBreak bool // nothing was measured right before it
 }
 
+// pause is how many intervals without a sample are a pause between loads; fewer
+// are a machine that was busy, and belong to the sample after them.
+const pause = 10
+
 // series are the samples that touch the time between from and to, as at most
-// maxPoints points.
-func series(samples []drill.Sample, from, to time.Duration) []point {
+// maxPoints points. A load begins at each of starts, which rise.
+func series(samples []drill.Sample, starts []time.Duration, from, to time.Duration) []point {
 	step := interval(samples)
 	if step <= 0 {
 		return nil
 	}
 	var points []point
 	for i, s := range samples {
-		p := point{from: s.At - step, to: s.At, failed: s.Failed, ok: s.OK > 0, p50: s.P50, p99: s.P99, afterBreak: true}
-		if i > 0 {
-			if before := samples[i-1].At; s.At-before < 2*step+step/2 {
+		p := point{from: max(0, s.At-step), to: s.At, failed: s.Failed, ok: s.OK > 0, p50: s.P50, p99: s.P99, afterBreak: true}
+		begun := false
+		for len(starts) > 0 && starts[0] <= s.At {
+			begun, starts = true, starts[1:]
+		}
+		if i > 0 && !begun {
+			if before := samples[i-1].At; s.At-before < pause*step {
 				p.from, p.afterBreak = before, false
 			}
 		}

@@ -21,19 +21,21 @@ func TestSeries(t *testing.T) {
 	tests := []struct {
 		name     string
 		samples  []drill.Sample
+		starts   []time.Duration
 		from, to time.Duration
 		want     string // begin-end of each point in steps of 100 ms, / after a break
 	}{
-		{"none", nil, 0, time.Second, ""},
-		{"one", samples(100*msec, 1), 0, time.Second, "/0-1"},
-		{"a late one", samples(100*msec, 1, 2, 4, 5), 0, time.Second, "/0-1 1-2 2-4 4-5"},
-		{"a break", samples(100*msec, 1, 2, 7, 8), 0, time.Second, "/0-1 1-2 /6-7 7-8"},
-		{"a part", samples(100*msec, 1, 2, 3, 4), 100 * msec, 300 * msec, "1-2 2-3"},
-		{"twice the same", samples(100*msec, 1, 2, 2, 3), 0, time.Second, "/0-1 1-2 2-3"},
+		{"none", nil, nil, 0, time.Second, ""},
+		{"one", samples(100*msec, 1), nil, 0, time.Second, "/0-1"},
+		{"late ones", samples(100*msec, 1, 2, 4, 9, 10), []time.Duration{0}, 0, time.Second, "/0-1 1-2 2-4 4-9 9-10"},
+		{"a pause", samples(100*msec, 1, 2, 13, 14), nil, 0, time.Minute, "/0-1 1-2 /12-13 13-14"},
+		{"a start", samples(100*msec, 1, 2, 4, 5), []time.Duration{0, 330 * msec}, 0, time.Second, "/0-1 1-2 /3-4 4-5"},
+		{"a part", samples(100*msec, 1, 2, 3, 4), nil, 100 * msec, 300 * msec, "1-2 2-3"},
+		{"twice the same", samples(100*msec, 1, 2, 2, 3), nil, 0, time.Second, "/0-1 1-2 2-3"},
 	}
 	for _, tt := range tests {
 		got := ""
-		for _, p := range series(tt.samples, tt.from, tt.to) {
+		for _, p := range series(tt.samples, tt.starts, tt.from, tt.to) {
 			if got != "" {
 				got += " "
 			}
@@ -64,7 +66,7 @@ func TestGather(t *testing.T) {
 		want += s.OK
 		list = append(list, s)
 	}
-	points := series(list, 0, time.Hour)
+	points := series(list, nil, 0, time.Hour)
 	if n := len(points); n > maxPoints+1 || n < maxPoints/2 {
 		t.Errorf("%d points", n)
 	}
