@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"sync"
 	"time"
 
 	"github.com/doozer-store/doozer/drill/cluster"
@@ -17,7 +18,7 @@ import (
 type need func() string
 
 // strace makes system calls of other processes fail.
-func strace() string {
+var strace = sync.OnceValue(func() string {
 	if _, err := exec.LookPath("strace"); err != nil {
 		return "there is no strace: install it (Debian: apt install strace)"
 	}
@@ -25,7 +26,7 @@ func strace() string {
 		return "strace may not trace here: run as root, or allow ptrace"
 	}
 	return ""
-}
+})
 
 // badDisk makes a system call on which a node's disk depends misbehave. ends
 // matches what the node says when it ends of it; "" when it should not end.
@@ -93,7 +94,7 @@ func outOfSpace(w who) step {
 }
 
 // tmpfs can be mounted.
-func tmpfs() string {
+var tmpfs = sync.OnceValue(func() string {
 	dir, err := os.MkdirTemp("", "doozer-drill-")
 	if err != nil {
 		return err.Error()
@@ -106,13 +107,13 @@ func tmpfs() string {
 		return err.Error()
 	}
 	return ""
-}
+})
 
 // tmpfsBytes is room for a log's segments, the one in use and the next, and for
 // a small state.
 const tmpfsBytes = 160 << 20
 
-// mounted gives the last nodes small file systems of their own; to be called
+// mount gives the last nodes small file systems of their own; to be called
 // before they start.
 func (s *setting) mount(c *cluster.Cluster) {
 	nodes := c.Nodes()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/bits"
 	"math/rand/v2"
+	"net"
 	"strings"
 	"time"
 
@@ -194,4 +195,16 @@ func (x *scene) goesOn() {
 	}
 	x.await("writes go on while a majority can work together: "+x.current(), func() bool { return x.load.fresh.Load() > 0 })
 	x.check("serves", nil, "writes went on: %s", x.current())
+}
+
+// listening tells whether a majority of nodes take connections of clients.
+func (x *scene) listening() bool {
+	n := 0
+	for _, node := range x.c.Nodes() {
+		if c, err := net.DialTimeout("tcp", node.Listen(), time.Second); err == nil {
+			c.Close()
+			n++
+		}
+	}
+	return n >= x.majority()
 }

@@ -131,6 +131,8 @@ func (t *trial) recover(x *scene) {
 	t.run.Healed = t.meter.now()
 	after := x.load.history.Now()
 	x.load.harmed()
+	x.await("a majority of nodes listen", x.listening)
+	t.run.Starting = x.load.history.Now() - after
 	x.ready()
 	target := x.load.done.Load() + calmOps
 	x.await("the load goes on after healing", func() bool { return x.load.fresh.Load() > 0 && x.load.done.Load() >= target })
@@ -204,12 +206,12 @@ func (t *trial) judge(x *scene, observers []*observer, w *watchers) {
 	t.run.Checks = append(append(t.run.Checks, x.checks...), checks...)
 }
 
-// stateOf reads the files of one node, and what it has of the history, up to
-// rev.
+// stateOf reads the files of one node at rev, and what it has of the history up
+// to there: the cluster itself may go on writing below /ctl.
 func stateOf(c *cluster.Cluster, cl *client.Client, rev int64) (files, window []check.Event) {
 	ctx, cancel := context.WithTimeout(context.Background(), hangLimit)
 	defer cancel()
-	for f, err := range cl.Walk(ctx, everything, client.Local()) {
+	for f, err := range cl.Walk(ctx, everything, client.Local(), client.AtRev(rev)) {
 		if err != nil {
 			c.TB().Fatalf("the files of a node: %v", err)
 		}

@@ -105,6 +105,9 @@ type Run struct {
 	// time from Healed to the first successful write after it. OutageFrom is
 	// when the longest began, 0 when there was none.
 	Outage, Recovery time.Duration
+	// Starting is the part of Recovery in which fewer than a majority of nodes
+	// listened: that of starting processes and reading their data.
+	Starting time.Duration
 	OutageFrom       time.Duration
 	// Before and During are latencies of successful operations.
 	Before, During Latency
