@@ -107,8 +107,8 @@ type Run struct {
 	Outage, Recovery time.Duration
 	// Starting is the part of Recovery in which fewer than a majority of nodes
 	// listened: that of starting processes and reading their data.
-	Starting time.Duration
-	OutageFrom       time.Duration
+	Starting   time.Duration
+	OutageFrom time.Duration
 	// Before and During are latencies of successful operations.
 	Before, During Latency
 	// Ops counts operations by what became of them.

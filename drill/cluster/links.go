@@ -75,4 +75,3 @@ func (c *Cluster) linksTo(n *Node) []*proxy.Link {
 	}
 	return all
 }
-
