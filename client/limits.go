@@ -71,7 +71,8 @@ const (
 	// defaultWindow is used when a node does not tell the window.
 	defaultWindow = 4096
 
-	// statusTimeout is how long Status waits for one node.
+	// statusTimeout is how long Status waits for one node, without
+	// WithStatusTimeout.
 	statusTimeout = time.Second
 
 	// watchProgress is how often progress marks are asked for; a watch that

@@ -16,12 +16,14 @@ type config struct {
 	timeout time.Duration
 	dial    []grpc.DialOption
 	noWait  bool
+	// status is how long Status waits for one node.
+	status time.Duration
 	// targetFirst: local reads, watches and logs go to a node of the target.
 	targetFirst bool
 }
 
 func newConfig(opts []Option) config {
-	cfg := config{log: slog.New(slog.DiscardHandler), timeout: defaultTimeout}
+	cfg := config{log: slog.New(slog.DiscardHandler), timeout: defaultTimeout, status: statusTimeout}
 	for _, o := range opts {
 		o(&cfg)
 	}
@@ -39,6 +41,16 @@ func WithTimeout(d time.Duration) Option {
 	return func(c *config) {
 		if d > 0 {
 			c.timeout = d
+		}
+	}
+}
+
+// WithStatusTimeout is how long Status waits for each node: 1 s without this
+// option. A d <= 0 is ignored.
+func WithStatusTimeout(d time.Duration) Option {
+	return func(c *config) {
+		if d > 0 {
+			c.status = d
 		}
 	}
 }

@@ -11,8 +11,8 @@ import (
 	doozerpb "github.com/doozer-store/doozer/proto"
 )
 
-// Status asks every node that the client knows, in parallel, one second each:
-// itself, so that no node answers for another, and without a majority.
+// Status asks every node that the client knows, in parallel, one second each
+// (WithStatusTimeout): itself, so that no node answers for another, and without a majority.
 // A node that does not answer is in the result too, with the reason. The
 // error is only that of ctx, or ErrClosed.
 func (c *Client) Status(ctx context.Context) ([]NodeStatus, error) {
@@ -48,7 +48,7 @@ func (c *Client) Status(ctx context.Context) ([]NodeStatus, error) {
 // is asked most when the table is stale. Its failure is no error, and it does
 // not wait for nodes that have all just been tried in vain.
 func (c *Client) learnMembers(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.status)
 	defer cancel()
 	if c.waitOpen(ctx) != nil {
 		return
@@ -64,7 +64,7 @@ func (c *Client) learnMembers(ctx context.Context) {
 // connections is part of how it is.
 func (c *Client) statusOf(ctx context.Context, t target) NodeStatus {
 	s := NodeStatus{ID: t.id, Addr: t.addr}
-	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.status)
 	defer cancel()
 	defer context.AfterFunc(c.router.ctx, cancel)()
 	conn, err := grpc.NewClient("passthrough:///"+t.addr, c.router.nodes.dial...)

@@ -25,6 +25,8 @@ type command struct {
 	stderr io.Writer
 
 	drills drills // the engine of firedrill
+	// options are further ones of every client.
+	options []client.Option
 
 	// Global flags.
 	uri     string
@@ -162,7 +164,7 @@ func (c *command) withUnbounded(ctx context.Context, fn func(ctx context.Context
 		defer cancel()
 	}
 	// What is asked of one node is asked of a node that the user named.
-	opts = append(opts, client.WithTimeout(c.timeout.d), client.WithTargetFirst())
+	opts = append(append(opts, client.WithTimeout(c.timeout.d), client.WithTargetFirst()), c.options...)
 	db, err := client.Open(ctx, c.uri, opts...)
 	if err != nil {
 		return err
