@@ -47,18 +47,31 @@ type fakeNode struct {
 	age     uint64
 	members []*doozerpb.Member
 	refuse  *doozerpb.Error // the answer to every write
+	cut     bool            // without a majority: what needs one has its answer when its time is over
 	// valued: the last list or log asked for values. Guarded by store.mu.
 	valued bool
 }
 
-// startNode serves an empty store on a port of its own until the test ends.
+// startNode serves an empty store on the network in memory until the test ends.
 func startNode(t *testing.T) *fakeNode {
+	t.Helper()
+	lis, addr := network.listen()
+	return startNodeOn(t, lis, addr)
+}
+
+// startNodeTCP serves one on a port, for other processes.
+func startNodeTCP(t *testing.T) *fakeNode {
 	t.Helper()
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &fakeNode{store: &fakeStore{changed: make(chan struct{})}, addr: lis.Addr().String(), id: 1}
+	return startNodeOn(t, lis, lis.Addr().String())
+}
+
+func startNodeOn(t *testing.T, lis net.Listener, addr string) *fakeNode {
+	t.Helper()
+	n := &fakeNode{store: &fakeStore{changed: make(chan struct{})}, addr: addr, id: 1}
 	n.members = []*doozerpb.Member{{Id: 1, Name: "n1", Addr: n.addr, Voter: true, Connected: true, Version: "v1.2.3"}}
 	srv := grpc.NewServer()
 	doozerpb.RegisterDoozerServer(srv, n)
@@ -318,6 +331,11 @@ func (n *fakeNode) Do(stream doozerpb.Doozer_DoServer) error {
 		}
 		res := &doozerpb.DoResponse{}
 		for _, r := range req.Requests {
+			if n.cut && r.GetSelf() == nil && !r.GetGet().GetLocal() && !r.GetList().GetLocal() {
+				time.Sleep(time.Duration(r.TimeoutMs) * time.Millisecond)
+				res.Responses = append(res.Responses, &doozerpb.Response{Tag: r.Tag, Result: &doozerpb.Response_Error{Error: noQuorum()}})
+				continue
+			}
 			// What should wait for a rev waits for ever.
 			if get := r.GetGet(); get == nil || get.Rev < farRev {
 				res.Responses = append(res.Responses, n.serve(r))
@@ -356,7 +374,16 @@ func (n *fakeNode) List(req *doozerpb.ListRequest, stream doozerpb.Doozer_ListSe
 	return stream.Send(res)
 }
 
+// noQuorum is the answer of a node that is cut off.
+func noQuorum() *doozerpb.Error {
+	return &doozerpb.Error{Code: doozerpb.Code_NO_QUORUM, Message: "no leader"}
+}
+
 func (n *fakeNode) Log(req *doozerpb.LogRequest, stream doozerpb.Doozer_LogServer) error {
+	if n.cut {
+		<-stream.Context().Done()
+		return stream.Context().Err()
+	}
 	n.store.mu.Lock()
 	res := &doozerpb.LogResponse{Header: n.store.header(n), Oldest: n.store.oldest}
 	match := matching(req.Glob)

@@ -75,7 +75,7 @@ var masks = []struct {
 	with string
 }{
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+Z`), "TIME"},
-	{regexp.MustCompile(`127\.0\.0\.1:\d+|ADDR|tester`), "WHO"},
+	{regexp.MustCompile(`127\.\d+\.\d+\.\d+:\d+|ADDR|tester`), "WHO"},
 	{regexp.MustCompile(`"[0-9a-f]{16}"|hash: .*`), "HASH"},
 	{regexp.MustCompile(`(?m)^(name|version|identity|cluster|age): .*`), "$1"},
 	{regexp.MustCompile(`"age_ms":\d+|, age [0-9.]+s`), "AGE"},

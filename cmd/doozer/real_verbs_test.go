@@ -50,6 +50,12 @@ func TestRealVerbs(t *testing.T) {
 	t.Parallel()
 	c := startReal(t, 1)
 	const rev, revJSON = `\d+\n`, `\{"rev":\d+\}\n`
+	watches := []step{ // which are ended when they have said that
+		{line: "watch /a --from 1", stdout: `/a \d+ set 1\nx\n/a \d+ set 1\ny\n/a \d+ del 0\n\n`},
+		{line: "watch /a --from 1 -o json", stdout: `\{"path":"/a",.*"value":"x"\}\n\{"path":"/a",.*"value":"y"\}\n\{"path":"/a",.*\}\n`},
+		{line: "watch /e --snapshot", stdout: `/e \d+ set 1\nz\n`},
+		{line: "watch /e --snapshot -o json", stdout: `\{"path":"/e",.*"value":"z"\}\n`},
+	}
 	steps := []step{
 		{line: "set /a x", stdout: rev}, {line: "set /a y -o json", stdout: revJSON},
 		{line: "set /a x --if-missing", status: 1}, {line: "set /none x --if-rev 1", status: 1},
@@ -72,10 +78,8 @@ func TestRealVerbs(t *testing.T) {
 		{line: "txn", stdin: "if /a missing\nset /d x\n", status: 1}, {line: "txn", stdin: "del /d\n", status: 3}, {line: "txn", stdin: "x", status: 64},
 		{line: "wait /a --from 1", stdout: `/a \d+ set 1\nx\n`}, {line: "wait /a --from 1 -o json", stdout: `\{"path":"/a",.*\}\n`},
 		{line: "wait /none --timeout 100ms", status: 2},
-		{line: "watch /a --from 1 --timeout 300ms", stdout: `/a \d+ set 1\nx\n/a \d+ set 1\ny\n`},
-		{line: "watch /a --snapshot -o json --timeout 300ms", stdout: `\{"path":"/a",.*"value":"y"\}\n`},
 		{line: "watch /a --from 1 --exec-stop -- false", status: 2},
-		{line: "del /b", stdout: rev}, {line: "del /a -o json", stdout: revJSON}, {line: "del /none", status: 3},
+		{line: "set /e z", stdout: rev}, {line: "del /b", stdout: rev}, {line: "del /a -o json", stdout: revJSON}, {line: "del /none", status: 3},
 		{line: "status", stdout: `cluster [0-9a-f]{32}, epoch 1, 1 of 1 reachable, leader a \(1\)\n.*`}, {line: "status -o json", stdout: `\{"ok":true,.*\}\n`},
 		{line: "version", stdout: "doozer .*"}, {line: "version --server -o json", stdout: `\{.*"nodes":\[\{"id":1,"name":"a",.*"reachable":true,.*\}\]\}\n`},
 		{line: "completion bash", stdout: ".*__complete.*"}, {line: "help get", stdout: "Get prints.*"},
@@ -83,10 +87,15 @@ func TestRealVerbs(t *testing.T) {
 		{line: "ring r", status: 3}, {line: "ring r new", stdout: rev}, {line: "ring r add n1 x:1 -o json", stdout: revJSON}, {line: "ring r new", status: 1},
 		{line: "ring r who key", stdout: "key  owner  n1  x:1\n"}, {line: "ring r -o json", stdout: `\{"name":"r","rev":\d+,"algo":"hrw",.*\}\n`},
 	}
-	used := map[string]bool{}
+	used := map[string]bool{"firedrill": true} // it has nodes of its own: TestRealFiredrill
 	for _, s := range steps {
 		s.check(t, c.target())
 		used[strings.Fields(s.line)[0]] = true
+	}
+	for _, s := range watches {
+		w := startAt(t, c.target(), words(t, s.line)...)
+		w.matches(t, s.stdout)
+		w.end(t)
 	}
 	for _, cmd := range newCommand(nil, nil, nil, nil).root().Commands() {
 		if !used[cmd.Name()] && !hidden(cmd) {
@@ -139,6 +148,7 @@ func TestRealHistory(t *testing.T) {
 	t.Parallel()
 	c := startReal(t, 1, "--history", "20")
 	base := revOf(t, c)
+	never := startAt(t, c.target(), "get", "/h/0", "--rev", fmt.Sprint(base+100), "--timeout", "30s") // looked at in the end
 	for i := range 5 {
 		step{line: fmt.Sprintf("set /h/%d v%d", i%2, i)}.check(t, c.target())
 	}
@@ -149,7 +159,6 @@ func TestRealHistory(t *testing.T) {
 		{line: fmt.Sprintf("stat /h/1 --rev %d -o json", base+2), stdout: fmt.Sprintf(`.*"rev":%d,.*`, base+2)},
 		{line: fmt.Sprintf("log /h/0 --from %d --to %d", base+2, base+3), stdout: fmt.Sprintf(`%d .*/h/0  2\n`, base+3)},
 		{line: "log /h/* -n 1", stdout: fmt.Sprintf(`%d .*/h/0  2\n`, base+5)},
-		{line: fmt.Sprintf("get /h/0 --rev %d --timeout 200ms", base+100), status: 2, stderr: `doozer: get /h/0: .*; --timeout is 200ms\n`},
 	} {
 		s.check(t, c.target())
 	}
@@ -164,9 +173,14 @@ func TestRealHistory(t *testing.T) {
 		{line: fmt.Sprintf("get /h/0 --rev %d", base+1), status: 2, stderr: `doozer: get /h/0: rev is below the window: the oldest is \d+; doozer log shows what is kept\n`},
 		{line: "wait /h/0 --from 1", status: 2, stderr: `doozer: wait /h/0: rev is below the window.*\n`},
 		{line: "log /h/0 --from 1", status: 2, stderr: `doozer: log /h/0: rev is below the window.*\n`},
-		{line: "watch /h/0 --from 1 --timeout 1s", stdout: fmt.Sprintf("/h/0 %d set 2\nv4\n", base+5)},
 	} {
 		s.check(t, c.target())
+	}
+	w := startAt(t, c.target(), "watch", "/h/0", "--from", "1")
+	w.expect(t, fmt.Sprintf("/h/0 %d set 2\nv4\n", base+5))
+	w.end(t)
+	if status := <-never.status; status != statusError || !strings.HasSuffix(never.errs.String(), "; --timeout is 30s\n") {
+		t.Errorf("a rev that never comes: status %d, %s", status, never.errs)
 	}
 }
 
@@ -224,7 +238,7 @@ func TestRealWrongInput(t *testing.T) {
 	}
 	for _, glob := range []string{"", "a", "/a[b]", "/a//b", "/a\x00", "/\xff", "/" + strings.Repeat("x", 256)} {
 		for _, args := range [][]string{{"find", glob}, {"watch", glob}, {"wait", glob}, {"log", glob}} {
-			inv := doozerAt(c.target(), "", append(args, "--timeout", "3s")...)
+			inv := doozerAt(c.target(), "", args...)
 			if inv.status != statusError || inv.stdout.Len() > 0 || strings.Count(inv.stderr.String(), "\n") != 1 ||
 				!strings.Contains(inv.stderr.String(), "bad glob") && !strings.Contains(inv.stderr.String(), "bad path") {
 				t.Errorf("%.50q: status %d, stderr %.300q", args, inv.status, &inv.stderr)

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 )
 
 var update = flag.Bool("update", false, "write what the commands print into testdata/*.txt")
@@ -33,19 +34,21 @@ func TestVerbs(t *testing.T) {
 	}
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			n := startNode(t)
-			got := play(t, n.addr, string(want))
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o666); err != nil {
+			synctest.Test(t, func(t *testing.T) {
+				want, err := os.ReadFile(file)
+				if err != nil {
 					t.Fatal(err)
 				}
-			} else if got != string(want) {
-				t.Errorf("%s differs at %s", file, firstDifference(got, string(want)))
-			}
+				n := startNode(t)
+				got := play(t, n.addr, string(want))
+				if *update {
+					if err := os.WriteFile(file, []byte(got), 0o666); err != nil {
+						t.Fatal(err)
+					}
+				} else if got != string(want) {
+					t.Errorf("%s differs at %s", file, firstDifference(got, string(want)))
+				}
+			})
 		})
 	}
 }
@@ -94,7 +97,7 @@ func outcome(t *testing.T, addr, line, stdin string) string {
 	}
 	var stdout, stderr bytes.Buffer
 	env := []string{"DOOZER_URI=" + addr, "PATH=" + os.Getenv("PATH")}
-	status := run(context.Background(), args[1:], env, strings.NewReader(stdin), &stdout, &stderr)
+	status := runOn(context.Background(), args[1:], env, strings.NewReader(stdin), &stdout, &stderr)
 	text := stdout.String()
 	if text != "" && !strings.HasSuffix(text, "\n") {
 		text += "\\c\n"
