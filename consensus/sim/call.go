@@ -224,6 +224,11 @@ func (k *call) answered(h *doozerpb.Header, r *doozerpb.Response) {
 	e := r.GetError()
 	k.c.w.tracef("%s %s: node %d answers %v", k.name, k.path, h.GetNode(), e)
 	switch e.GetCode() {
+	case doozerpb.Code_DEADLINE:
+		if k.kind != callList {
+			k.c.w.fail("%s: node %d answers %v", k.name, h.GetNode(), e)
+		}
+		k.again(1)
 	case doozerpb.Code_OVERLOADED, doozerpb.Code_NO_QUORUM, doozerpb.Code_STOPPING:
 		if k.c.sess != nil && k.c.w.chance(0.5) {
 			k.c.sess.broke() // another node may do better
@@ -239,7 +244,7 @@ func (k *call) answered(h *doozerpb.Header, r *doozerpb.Response) {
 		if !k.unknown {
 			k.c.w.truth.neverApplied(k.name, "the client id is not known")
 		}
-	case doozerpb.Code_INTERNAL, doozerpb.Code_QUARANTINED, doozerpb.Code_DEADLINE:
+	case doozerpb.Code_INTERNAL, doozerpb.Code_QUARANTINED:
 		k.c.w.fail("%s: node %d answers %v", k.name, h.GetNode(), e)
 	default:
 		k.c.end(k)
