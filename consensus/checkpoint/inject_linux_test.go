@@ -103,7 +103,7 @@ func TestRealFaults(t *testing.T) {
 		{"pwrite64", kill, []int{5, 18, 40}}, {"fdatasync", kill, []int{4, 13}}, {"renameat", kill, []int{2}},
 		{"fsync", kill, []int{3}}, {"ftruncate", kill, []int{2}},
 		{"pwrite64", eio, []int{9, 31}}, {"fdatasync", eio, []int{6, 7, 15}}, {"renameat", eio, []int{2}},
-		{"fsync", eio, []int{3}}, {"ftruncate", eio, []int{2}},
+		{"fsync", eio, []int{3, 5}}, {"ftruncate", eio, []int{2}},
 		{"pwrite64", enospc, []int{12, 28}}, {"ftruncate", enospc, []int{2}},
 	} {
 		hits := 0
