@@ -34,6 +34,7 @@ type drillFlags struct {
 	list   bool
 	out    string
 	keep   bool
+	names  []string // the arguments; none: all that can be run
 }
 
 // Firedrill needs no store: it makes one, and harms nothing else. It is bounded by
@@ -77,7 +78,8 @@ the verdict and timelines, a picture and the data are written to --out.`,
 			if err := c.checkDrills(args); err != nil {
 				return err
 			}
-			return c.firedrill(ctx, &flags, args)
+			flags.names = args
+			return c.firedrill(ctx, &flags)
 		},
 	})
 	cmd.Flags().StringVar(&flags.binary, "binary", "", "`path` of the doozerd to run (default: beside doozer, then in PATH)")

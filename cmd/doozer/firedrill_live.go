@@ -39,7 +39,7 @@ type live struct {
 }
 
 // newLive shows on stdout, or on stderr where stdout is for JSON.
-func (c *command) newLive(flags *drillFlags, names []string) *live {
+func (c *command) newLive(flags *drillFlags) *live {
 	l := &live{out: c.stdout, title: fmt.Sprintf("%d nodes", flags.nodes)}
 	to := c.out
 	if c.format == formatJSON {
@@ -54,9 +54,9 @@ func (c *command) newLive(flags *drillFlags, names []string) *live {
 	switch {
 	case flags.period != 0:
 		l.title += ", for " + flags.period.String()
-	case len(names) > 0:
+	case len(flags.names) > 0:
 		// A name that is given twice is run once.
-		l.total = len(slices.Compact(slices.Sorted(slices.Values(names))))
+		l.total = len(slices.Compact(slices.Sorted(slices.Values(flags.names))))
 	default:
 		for _, d := range c.drills.List() {
 			if d.Missing == "" {

@@ -15,10 +15,10 @@ import (
 	"github.com/doozer-store/doozer/drill/report"
 )
 
-// firedrill runs the drills of names and tells what came of it. What can fail
+// firedrill runs the drills and tells what came of it. What can fail
 // before the cluster is there fails before: that a report can't be written is
 // found out before the drills, not after.
-func (c *command) firedrill(ctx context.Context, flags *drillFlags, names []string) error {
+func (c *command) firedrill(ctx context.Context, flags *drillFlags) error {
 	if c.timeout.given {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, c.timeout.d)
@@ -28,10 +28,10 @@ func (c *command) firedrill(ctx context.Context, flags *drillFlags, names []stri
 	if err != nil {
 		return err
 	}
-	live := c.newLive(flags, names)
+	live := c.newLive(flags)
 	rep, err := c.drills.Run(ctx, drill.Options{
 		Binary: places.binary, Dir: places.scratch, Nodes: int(flags.nodes), Seed: uint64(flags.seed),
-		For: time.Duration(flags.period), Drills: names, Progress: live.progress, Finished: live.finished,
+		For: time.Duration(flags.period), Drills: flags.names, Progress: live.progress, Finished: live.finished,
 	})
 	live.end()
 	if rep == nil {
@@ -41,12 +41,12 @@ func (c *command) firedrill(ctx context.Context, flags *drillFlags, names []stri
 		// What ended it says more than what that broke.
 		err, rep.Interrupted = ctx.Err(), true
 	}
-	return c.concludeDrills(rep, err, places, flags, names)
+	return c.concludeDrills(rep, err, places, flags)
 }
 
 // concludeDrills writes the report, tells the verdict, and leaves no more behind
 // than somebody needs. err is what ended the run.
-func (c *command) concludeDrills(rep *drill.Report, err error, places *drillPlaces, flags *drillFlags, names []string) error {
+func (c *command) concludeDrills(rep *drill.Report, err error, places *drillPlaces, flags *drillFlags) error {
 	verdict := report.Judge(rep)
 	kept := ""
 	if flags.keep || verdict == report.Failed || err != nil && !rep.Interrupted {
@@ -59,7 +59,7 @@ func (c *command) concludeDrills(rep *drill.Report, err error, places *drillPlac
 		places.unmakeOut()
 	} else {
 		saved := report.Save(places.out, report.Page{
-			Report: rep, Drills: c.drills.List(), Repeat: flags.repeat(rep, names), Machine: machine(), Kept: kept,
+			Report: rep, Drills: c.drills.List(), Repeat: flags.repeat(rep), Machine: machine(), Kept: kept,
 		})
 		if saved == nil {
 			out = places.out
@@ -107,7 +107,7 @@ func (c *command) showDrills(rep *drill.Report, out, kept string) error {
 func slash(dir string) string { return strings.TrimRight(dir, "/") + "/" }
 
 // repeat is the command line that makes the same random choices again.
-func (f *drillFlags) repeat(rep *drill.Report, names []string) string {
+func (f *drillFlags) repeat(rep *drill.Report) string {
 	parts := []string{"doozer", "firedrill", "--nodes", strconv.Itoa(int(f.nodes)), "--seed", strconv.FormatUint(rep.Seed, 10)}
 	if f.period != 0 {
 		parts = append(parts, "--for", f.period.String())
@@ -115,7 +115,7 @@ func (f *drillFlags) repeat(rep *drill.Report, names []string) string {
 	if f.binary != "" {
 		parts = append(parts, "--binary", quoteArg(f.binary))
 	}
-	return strings.Join(append(parts, names...), " ")
+	return strings.Join(append(parts, f.names...), " ")
 }
 
 // quoteArg is s as a shell takes it for one word.

@@ -28,6 +28,7 @@ const (
 	letterWidth  = 6.3 // of a label, on average
 	minBand      = 2.0 // a harm that took no time is seen all the same
 	maxLanes     = 5
+	maxLabel     = 80 // letters of a label; the rest is in its tooltip
 	maxStems     = 16 // labels whose lines go down through the panels
 	failedHeight = 5.0
 )
@@ -165,8 +166,16 @@ func (c *chart) place(labels []band) {
 // labelAt is where a label begins and how wide it is: at its band's start, or
 // as far left as it must to be seen whole.
 func (c *chart) labelAt(l band) (x, width float64) {
-	width = letterWidth * float64(utf8.RuneCountInString(l.label))
+	width = letterWidth * float64(utf8.RuneCountInString(shorten(l.label)))
 	return max(leftMargin, min(c.x(l.from), chartWidth-width-4)), width
+}
+
+// shorten cuts a label to what may be seen of it.
+func shorten(s string) string {
+	if r := []rune(s); len(r) > maxLabel {
+		return string(r[:maxLabel-1]) + "…"
+	}
+	return s
 }
 
 // bands draws what is behind the curves, and the labels above them.
@@ -186,7 +195,7 @@ func (c *chart) bands(labels []band) {
 		x, _ := c.labelAt(l)
 		y := laneHeight * float64(c.lanes[i]+1)
 		c.leaf("line", "class", "stem", "x1", num(c.x(l.from)), "x2", num(c.x(l.from)), "y1", num(y-10), "y2", num(foot))
-		c.text("text", l.label, "class", "label", "x", num(x+4), "y", num(y-1))
+		c.text("text", shorten(l.label), "class", "label", "x", num(x+4), "y", num(y-1))
 	}
 	for _, o := range c.outages {
 		c.band(o, "outage", c.top, c.top+rateHeight)

@@ -7,6 +7,8 @@ import (
 	"io"
 	"slices"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/doozer-store/doozer/drill"
 )
@@ -97,7 +99,7 @@ func newView(p Page) *view {
 	verdict := Judge(r)
 	v := &view{
 		Style: template.CSS(chartCSS + pageCSS), Class: classes[verdict], Title: titles[verdict], Word: string(verdict),
-		Headline: headline(r), Started: r.Started.UTC().Format("2 January 2006, 15:04 MST"),
+		Headline: sentence(headline(r)), Started: r.Started.UTC().Format("2 January 2006, 15:04 MST"),
 		Machine: r.Started.UTC().Format(time.RFC3339), Skipped: r.Skipped, Invalid: r.Invalid, Repeat: p.Repeat,
 	}
 	// svg escapes all it is given.
@@ -113,6 +115,12 @@ var (
 	classes = map[Verdict]string{Passed: "good", Failed: "bad", Interrupted: "warn", Nothing: "warn"}
 	titles  = map[Verdict]string{Passed: "Passed", Failed: "Failed", Interrupted: "Interrupted", Nothing: "Nothing checked"}
 )
+
+// sentence is s with a capital letter.
+func sentence(s string) string {
+	first, n := utf8.DecodeRuneInString(s)
+	return string(unicode.ToUpper(first)) + s[n:]
+}
 
 func (v *view) tiles(r *drill.Report) {
 	outage := tile{"Longest outage of writes", "–", "none seen"}

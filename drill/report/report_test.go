@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -81,7 +82,7 @@ func TestVerdicts(t *testing.T) {
 		}
 		tt.report.Started = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 		html := page(t, Page{Report: &tt.report})
-		if !strings.Contains(html, "<h1>"+titles[tt.want]+"</h1><p>"+tt.text) {
+		if !strings.Contains(html, "<h1>"+titles[tt.want]+"</h1><p>"+sentence(tt.text)) {
 			t.Errorf("%s: not in the page", tt.text)
 		}
 		for _, d := range append(drawings(html), svg(t, &tt.report)) {
@@ -157,6 +158,23 @@ func unique(list []string) map[string]bool {
 		m[s] = true
 	}
 	return m
+}
+
+// A label of any length stays in the picture, and is whole in its tooltip.
+func TestLongLabels(t *testing.T) {
+	r := made()
+	long := strings.Repeat("ü<", 300)
+	r.Runs[0].Faults[0].What = long
+	drawing := string(runTimeline(r, r.Runs[0], "x").svg(""))
+	parse(t, drawing)
+	if n := strings.Count(drawing, escape(long)); n != 2 {
+		t.Errorf("the whole label is there %d times, want 2: description and tooltip", n)
+	}
+	for _, x := range regexp.MustCompile(`class="label" x="([-0-9.]+)"`).FindAllStringSubmatch(drawing, -1) {
+		if f, err := strconv.ParseFloat(x[1], 64); err != nil || f < 0 || f > chartWidth-maxLabel*letterWidth {
+			t.Errorf("a label at %s", x[1])
+		}
+	}
 }
 
 // A long campaign still makes a page that can be opened: every run is in it,
