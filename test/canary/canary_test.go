@@ -47,6 +47,7 @@ func TestMutations(t *testing.T) {
 				out, err := goTest(top, broken, m)
 				err = m.judge(out, err)
 				if err == nil {
+					t.Log(m.words(out))
 					return
 				}
 				if try >= m.tries {
@@ -67,10 +68,10 @@ func TestControls(t *testing.T) {
 	controls := map[string]mutation{} // by package or drill
 	for _, m := range chosen(t) {
 		name := strings.TrimPrefix(m.pkg, "./")
+		if missing(t, m) != "" {
+			continue // TestMutations tells
+		}
 		if m.drill != "" {
-			if missing(t, m.drill) != "" {
-				continue // TestMutations tells
-			}
 			name = m.drill
 		}
 		if c, ok := controls[name]; ok && m.drill == "" {
@@ -92,10 +93,7 @@ func TestControls(t *testing.T) {
 // DOOZER_TEST_REQUIRE=all says that it has to.
 func lacks(t *testing.T, m mutation) {
 	t.Helper()
-	if m.drill == "" {
-		return
-	}
-	if why := missing(t, m.drill); why != "" {
+	if why := missing(t, m); why != "" {
 		if os.Getenv("DOOZER_TEST_REQUIRE") == "all" {
 			t.Fatalf("DOOZER_TEST_REQUIRE=all, but the proof would be skipped: %s", why)
 		}

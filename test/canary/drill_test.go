@@ -1,6 +1,7 @@
 package canary
 
 import (
+	"cmp"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -40,14 +41,17 @@ func TestDrill(t *testing.T) {
 	}
 }
 
-// missing is what this machine lacks to run a drill, "" if it can.
-func missing(t *testing.T, name string) string {
+// missing is what this machine lacks to prove m, "" if it can.
+func missing(t *testing.T, m mutation) string {
 	t.Helper()
+	name := cmp.Or(m.drill, m.needs)
 	for _, d := range drill.Drills() {
 		if d.Name == name {
 			return d.Missing
 		}
 	}
-	t.Fatalf("there is no drill %q", name)
+	if name != "" {
+		t.Fatalf("there is no drill %q", name)
+	}
 	return ""
 }

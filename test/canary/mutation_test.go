@@ -31,6 +31,12 @@ type mutation struct {
 	// drill, in place of pkg and run, is the drill that must notice: caught is
 	// then a check of its that fails.
 	drill string
+	// needs names a drill whose needs of the machine the test shares.
+	needs string
+	// simulated is what consensus/sim says of the same bug, a regular
+	// expression; "": it is not asked.
+	simulated string
+	args      []string // of the test
 }
 
 // edit replaces from, which must be there exactly once, by to.
@@ -45,9 +51,36 @@ func root() (string, error) { return filepath.Abs(filepath.Join("..", "..")) }
 
 // all are the mutations, by what they break.
 func all() []mutation {
-	return slices.Concat(consensusMutations(), peerMutations(), logMutations(), stateMutations(), storeMutations(),
-		watchMutations(), serverMutations(), drills(processMutations()))
+	ms := slices.Concat(consensusMutations(), peerMutations(), logMutations(), stateMutations(), storeMutations(),
+		watchMutations(), serverMutations(), lockMutations(), drills(processMutations()))
+	return append(ms, simulations(ms)...)
 }
+
+// simSeeds is how many seeds have to show a bug, of 20 simulated seconds each:
+// the first that does ends the run.
+const simSeeds = "100"
+
+// simulations are the proofs by simulation of those mutations that have one.
+func simulations(ms []mutation) (sims []mutation) {
+	for _, m := range ms {
+		if m.simulated == "" {
+			continue
+		}
+		sims = append(sims, mutation{
+			name: m.name + inSim, bug: m.bug, edits: m.edits, short: m.name == simInShort,
+			pkg: "./consensus/sim", run: "TestSeeds", caught: `(?m)seed \d+: .*(` + m.simulated + `)`,
+			args: []string{"-seeds", simSeeds, "-seed", "1", "-for", "20s", "-first"},
+		})
+	}
+	return sims
+}
+
+const (
+	// inSim ends the name of a proof by simulation.
+	inSim = "-simulated"
+	// simInShort is the one that plain go test runs too.
+	simInShort = "ack-before-fsync"
+)
 
 // drillTries: harm comes at random, and may once leave a bug in peace.
 const drillTries = 3
@@ -158,7 +191,11 @@ func goTest(top, flags string, m mutation) (output string, err error) {
 	if flags != "" || m.drill != "" {
 		args = append(args, "-count=1")
 	}
-	cmd := exec.Command("go", append(args, m.pkg)...)
+	args = append(args, m.pkg)
+	if len(m.args) > 0 {
+		args = append(append(args, "-args"), m.args...)
+	}
+	cmd := exec.Command("go", args...)
 	cmd.Dir = top
 	cmd.Env = append(os.Environ(), drillEnv+"="+m.drill)
 	if flags != "" {
@@ -185,4 +222,13 @@ func (m *mutation) judge(output string, err error) error {
 		return fmt.Errorf("%s fails for another reason than %q", m.run, m.caught)
 	}
 	return nil
+}
+
+// words are the line in which a test told that it noticed m.
+func (m *mutation) words(output string) string {
+	const most = 300
+	at := regexp.MustCompile(m.caught).FindStringIndex(output)
+	from := strings.LastIndexByte(output[:at[0]], '\n') + 1
+	line, _, _ := strings.Cut(output[from:], "\n")
+	return strings.TrimSpace(line[:min(len(line), most)])
 }

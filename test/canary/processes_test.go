@@ -4,9 +4,9 @@ package canary
 // a drill to notice: real processes under harm, judged by what clients and
 // watchers saw. What is caught is a check that failed, by its name.
 //
-// Real processes don't show an acknowledgement before the fsync: the kernel
-// keeps what a killed process has written. That canary is proved where power
-// can be cut: ack-before-fsync and log-without-fsync.
+// Drills don't show an acknowledgement before the fsync: the kernel keeps what a
+// killed process has written. That canary is proved where power can be cut:
+// ack-before-fsync, log-without-fsync and, with a real node, real-log-without-fsync.
 func processMutations() []mutation {
 	// Watches of everything are what drills know the committed log by: those
 	// stay right, so that the watch checker has to find it.
@@ -14,13 +14,15 @@ func processMutations() []mutation {
 	return []mutation{
 		{
 			name: "stale-reads", bug: "a node answers reads at once, from the state it has",
-			edits: []edit{{"consensus/node.go", "	if !n.inbox.put(func(b *batch) { b.reads = append(b.reads, r) }) {\n		n.answerRead(r, ErrStopped)\n	}\n", "	n.answerRead(r, nil)\n"}},
-			drill: "cut-leader", caught: `check linearizable: `, short: true,
+			simulated: `lets a read go at rev \d+, but rev \d+ was acknowledged`,
+			edits:     []edit{{"consensus/node.go", "	if !n.inbox.put(func(b *batch) { b.reads = append(b.reads, r) }) {\n		n.answerRead(r, ErrStopped)\n	}\n", "	n.answerRead(r, nil)\n"}},
+			drill:     "cut-leader", caught: `check linearizable: `, short: true,
 		},
 		{
 			name: "skipped-event", bug: "watches of some files miss a change now and then",
-			edits: []edit{{"server/hub.go", "		s.fresh = append(s.fresh, shared)\n", "		if " + some + " && e.Rev%50 == 0 {\n			return\n		}\n		s.fresh = append(s.fresh, shared)\n"}},
-			drill: "kill-follower", caught: `check watches: (?s:.*)reliable: `, short: true,
+			simulated: `the change of \S+ at rev \d+ is missing`,
+			edits:     []edit{{"server/hub.go", "		s.fresh = append(s.fresh, shared)\n", "		if " + some + " && e.Rev%50 == 0 {\n			return\n		}\n		s.fresh = append(s.fresh, shared)\n"}},
+			drill:     "kill-follower", caught: `check watches: (?s:.*)reliable: `, short: true,
 		},
 		{
 			name: "duplicated-event", bug: "watches of some files are given a change twice now and then",
@@ -59,8 +61,9 @@ func processMutations() []mutation {
 		},
 		{
 			name: "own-clock", bug: "every node stamps changes with its own clock",
-			edits: []edit{{"server/machine.go", "		out[i], events = m.st.Apply(index, now, cmd)\n", "		out[i], events = m.st.Apply(index, time.Now().UnixNano(), cmd)\n"}},
-			drill: "kill-follower", caught: `check (equal nodes|processes): `,
+			simulated: `has tree|records differ|another`,
+			edits:     []edit{{"server/machine.go", "		out[i], events = m.st.Apply(index, now, cmd)\n", "		out[i], events = m.st.Apply(index, time.Now().UnixNano(), cmd)\n"}},
+			drill:     "kill-follower", caught: `check (equal nodes|processes): `,
 		},
 		{
 			name: "fsync-error-ignored", bug: "a failed fsync, of the log or of a checkpoint, is taken for one that worked",

@@ -32,8 +32,9 @@ func watchMutations() []mutation {
 		},
 		{
 			name: "rev-split", bug: "the changes of one rev are split over messages",
-			edits: []edit{{"server/watch.go", "		if size >= w.s.limits.MessageBytes && e.Rev != events[i-1].Rev {\n			return i\n", "		if i > 0 && size >= w.s.limits.MessageBytes {\n			return i\n"}},
-			pkg:   "./server", run: "TestARevIsNeverSplit", caught: `from_the_queue`, short: true,
+			simulated: `the change of \S+ at rev \d+ is missing`,
+			edits:     []edit{{"server/watch.go", "		if size >= w.s.limits.MessageBytes && e.Rev != events[i-1].Rev {\n			return i\n", "		if i > 0 && size >= w.s.limits.MessageBytes {\n			return i\n"}},
+			pkg:       "./server", run: "TestARevIsNeverSplit", caught: `from_the_queue`, short: true,
 		},
 		{
 			name: "rev-split-in-the-window", bug: "the changes of one rev that come from the window are split over messages",
@@ -42,8 +43,9 @@ func watchMutations() []mutation {
 		},
 		{
 			name: "event-twice", bug: "what the window has delivered comes from the queue once more",
-			edits: []edit{{"server/watch.go", "	for len(events) > 0 && events[0].Rev <= w.cursor {\n", "	for len(events) > 0 && false {\n"}},
-			pkg:   "./server", run: "TestQueueAndWindowOverlap", caught: `rev \d+ after`,
+			simulated: `not after \d+`,
+			edits:     []edit{{"server/watch.go", "	for len(events) > 0 && events[0].Rev <= w.cursor {\n", "	for len(events) > 0 && false {\n"}},
+			pkg:       "./server", run: "TestQueueAndWindowOverlap", caught: `rev \d+ after`,
 		},
 		{
 			name: "event-skipped", bug: "one event in fifty is lost on its way to a queue",

@@ -5,8 +5,14 @@ func logMutations() []mutation {
 	return []mutation{
 		{
 			name: "log-without-fsync", bug: "a batch that is to be synced is only written",
+			simulated: `does not start|synced`,
+			edits:     []edit{{"consensus/wal/append.go", "err := l.active.file.Datasync(); err != nil", "err := error(nil); err != nil"}},
+			pkg:       "./consensus/wal", run: "TestPowerCutAtEveryOperation", caught: `power_test.go:\d+|FAIL: TestPowerCutAtEveryOperation`, short: true,
+		},
+		{
+			name: "real-log-without-fsync", bug: "the same, of a real node whose machine loses power",
 			edits: []edit{{"consensus/wal/append.go", "err := l.active.file.Datasync(); err != nil", "err := error(nil); err != nil"}},
-			pkg:   "./consensus/wal", run: "TestPowerCutAtEveryOperation", caught: `power_test.go:\d+|FAIL: TestPowerCutAtEveryOperation`, short: true,
+			pkg:   "./server/boot", run: "TestPowerCutOfARealNode", caught: `power cut after call \d+`, needs: "bad-disk",
 		},
 		{
 			name: "fsync-retried", bug: "after a failed fsync the log goes on",
@@ -28,7 +34,7 @@ func logMutations() []mutation {
 		},
 		{
 			name: "torn-taken-for-damage", bug: "a torn tail stops the start",
-			edits: []edit{{"consensus/wal/replay.go", "		torn = zeroSectors(b) > h.zeros\n", "		_ = b\n"}},
+			edits: []edit{{"consensus/wal/replay.go", "		torn = zeroSectors(bad) > h.zeros\n", "		_ = bad\n"}},
 			pkg:   "./consensus/wal", run: "TestDamageInTheLastBatch", caught: `damage, want tail lost`,
 		},
 		{

@@ -5,8 +5,9 @@ func storeMutations() []mutation {
 	return []mutation{
 		{
 			name: "retry-applied-twice", bug: "a write that is sent again is applied again",
-			edits: []edit{{"store/clients.go", "	if found {\n		return s.repeat(c, cl.results[i]), nil\n	}\n", "	_ = found\n"}},
-			pkg:   "./store", run: "TestExactlyOnce", caught: `FAIL: TestExactlyOnce`, short: true,
+			simulated: `is applied at rev \d+ and again`,
+			edits:     []edit{{"store/clients.go", "	if found {\n		return s.repeat(c, cl.results[i]), nil\n	}\n", "	_ = found\n"}},
+			pkg:       "./store", run: "TestExactlyOnce", caught: `FAIL: TestExactlyOnce`, short: true,
 		},
 		{
 			name: "forgotten-client-is-new", bug: "a write whose result may have been forgotten is applied",
@@ -26,8 +27,9 @@ func storeMutations() []mutation {
 		},
 		{
 			name: "oldest-client-by-chance", bug: "which client is forgotten depends on the order of a map",
-			edits: []edit{{"store/clients.go", "		t.forget(t.lru.next)\n	}\n}\n\n// writeOnce", "		for _, c := range t.byID {\n			t.forget(c)\n			break\n		}\n	}\n}\n\n// writeOnce"}},
-			pkg:   "./store", run: "TestDeterminism|TestMaxClients", caught: `FAIL: Test(Determinism|MaxClients)`,
+			simulated: `has tree`,
+			edits:     []edit{{"store/clients.go", "		t.forget(t.lru.next)\n	}\n}\n\n// writeOnce", "		for _, c := range t.byID {\n			t.forget(c)\n			break\n		}\n	}\n}\n\n// writeOnce"}},
+			pkg:       "./store", run: "TestDeterminism|TestMaxClients", caught: `FAIL: Test(Determinism|MaxClients)`,
 		},
 		{
 			name: "clients-order-lost", bug: "a node that was restored forgets clients in another order than the others",
