@@ -129,8 +129,8 @@ func (s *setting) mount(c *cluster.Cluster) {
 	}
 }
 
-// full fills the small file system of a node up. It ends when it needs more, and
-// comes back when there is room again.
+// full fills the small file system of a node up. It goes on as long as it can do
+// without more, or ends and says why; with room again it is as before.
 func full(x *scene) {
 	x.leader()
 	nodes := x.c.Nodes()
@@ -146,7 +146,7 @@ func full(x *scene) {
 		if !was {
 			x.ended(n, noSpace)
 		} else {
-			x.check("a full disk", nil, "node %s needed no more room", n.Name)
+			x.check("a full disk", nil, "node %s went on", n.Name)
 		}
 		if err := os.Remove(filler); err != nil {
 			x.c.TB().Fatalf("free the disk of node %s: %v", n.Name, err)

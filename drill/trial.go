@@ -183,9 +183,14 @@ func (t *trial) judge(x *scene, observers []*observer, w *watchers) {
 		e.rev = max(e.rev, s.Rev)
 		t.report.Version = s.Version
 	}
+	for i, n := range x.c.Nodes() {
+		e.trees[n.Name], e.windows[n.Name] = stateOf(x.c, w.libs[i], e.rev)
+	}
+	e.watched = w.finish(e.rev)
+	top := max(e.rev, newest(e.watched)) // a late change is no false one
 	x.await("all that was committed was watched", func() bool {
 		for _, o := range observers {
-			if o.seen() < e.rev {
+			if o.seen() < top {
 				return false
 			}
 		}
@@ -194,16 +199,23 @@ func (t *trial) judge(x *scene, observers []*observer, w *watchers) {
 	for _, o := range observers {
 		e.stretches = append(e.stretches, o.recorded()...)
 	}
-	for i, n := range x.c.Nodes() {
-		e.trees[n.Name], e.windows[n.Name] = stateOf(x.c, w.libs[i], e.rev)
-	}
-	e.watched = w.finish(e.rev)
 	t.count(x, e)
 	checks, holes := e.verdict()
 	if len(holes) > 0 {
 		t.invalid = fmt.Sprintf("nobody watched %d revs, from %d on", len(holes), holes[0])
 	}
 	t.run.Checks = append(append(t.run.Checks, x.checks...), checks...)
+}
+
+// newest is the last rev of all changes that watches were given.
+func newest(watched []recording) int64 {
+	rev := int64(0)
+	for _, w := range watched {
+		for _, it := range w.Items {
+			rev = max(rev, it.Event.Rev)
+		}
+	}
+	return rev
 }
 
 // stateOf reads the files of one node at rev, and what it has of the history up

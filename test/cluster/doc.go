@@ -2,6 +2,10 @@
 // and check that the cluster keeps its word. What starts, harms and judges is
 // in package drill and below it; this is what is asked of it.
 //
+// TestDrills is a fire drill of every kind of harm, in short; make campaign does
+// drills for as long as it is told, on clusters of 3 and 5 nodes, and writes a
+// report (cmd/campaign). cmd/load measures.
+//
 // # Running
 //
 // By default the tests run in a short form, a few minutes in all. The
