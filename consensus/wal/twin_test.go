@@ -1,7 +1,9 @@
 package wal_test
 
 import (
+	"errors"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/doozer-store/doozer/consensus/wal"
@@ -80,6 +82,49 @@ func TestPowerCutAtEveryOperation(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// Power is cut before every operation, on a disk that tears sectors, which
+// doc.go assumes it does not. Then a log may be refused, with the place, for
+// what it finds is no torn write; but it is never another log than one of the
+// possible ones, and only a few are refused.
+func TestPowerCutThatTearsSectors(t *testing.T) {
+	found, refused, seeds := 0, 0, uint64(4)
+	if long() {
+		seeds = 200
+	}
+	for seed := range seeds {
+		for cut := 0; ; cut++ {
+			fs := faultfs.New()
+			fs.SetFault(faultfs.CutAfter(cut))
+			possible, ended := history(t, fs, seed)
+			if ended {
+				break
+			}
+			for crash := range uint64(3) {
+				rng := rand.New(rand.NewPCG(seed<<32|uint64(cut), crash))
+				torn := fs.TornClone(rng, 2)
+				l, err := wal.Open(small(torn))
+				if err != nil {
+					refused++
+					var damage *wal.CorruptError
+					if !errors.As(err, &damage) || damage.Segment == "" {
+						t.Fatalf("seed %d, cut %d, crash %d: %v", seed, cut, crash, err)
+					}
+					continue
+				}
+				found++
+				if m := content(t, l).String(); !slices.Contains(possible, m) {
+					t.Fatalf("seed %d, cut %d, crash %d: found\n%s\npossible\n%q", seed, cut, crash, m, possible)
+				}
+				must(t, l.Close())
+			}
+		}
+	}
+	t.Logf("%d logs found, %d refused", found, refused)
+	if found < refused {
+		t.Errorf("%d refused, %d found", refused, found)
 	}
 }
 

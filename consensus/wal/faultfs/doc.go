@@ -7,6 +7,11 @@
 // the new state or the old one, as the random source says. That is harsher than
 // a journalling file system, which keeps directory operations in order.
 //
+// TornClone is harsher still and tears sectors, which disks are assumed not to
+// do. ReadTrace, Replay and Restore put the system calls of a real process, as
+// strace saw them, in the place of a simulated one, and the files that a power
+// cut leaves back into a directory.
+//
 // SetFault sees every operation before it happens and may fail it. After a
 // failed sync the sectors it should have stored stay unsynced.
 //

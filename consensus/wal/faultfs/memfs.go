@@ -63,7 +63,13 @@ func New() *MemFS {
 
 // CrashClone returns the file system as it may be found after a power cut at
 // this moment. It leaves m as it is, and takes no fault function along.
-func (m *MemFS) CrashClone(rng *rand.Rand) *MemFS {
+func (m *MemFS) CrashClone(rng *rand.Rand) *MemFS { return m.crashClone(rng, 0) }
+
+// TornClone is a CrashClone by a disk that does not even write sectors whole: of
+// about one in oneIn of those not synced a part is the new and the rest the old.
+func (m *MemFS) TornClone(rng *rand.Rand, oneIn int) *MemFS { return m.crashClone(rng, oneIn) }
+
+func (m *MemFS) crashClone(rng *rand.Rand, tear int) *MemFS {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	names := maps.Clone(m.synced)
@@ -77,15 +83,15 @@ func (m *MemFS) CrashClone(rng *rand.Rand) *MemFS {
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		n := names[name]
 		if clones[n] == nil {
-			clones[n] = n.crash(rng)
+			clones[n] = n.crash(rng, tear)
 		}
 		out.now[name], out.synced[name] = clones[n], clones[n]
 	}
 	return out
 }
 
-// crash returns the inode as the disk may have it.
-func (n *inode) crash(rng *rand.Rand) *inode {
+// crash returns the inode as the disk may have it; tear is TornClone's oneIn, or 0.
+func (n *inode) crash(rng *rand.Rand, tear int) *inode {
 	out := newInode()
 	out.size = n.syncedSize
 	if rng.IntN(2) == 0 {
@@ -94,7 +100,10 @@ func (n *inode) crash(rng *rand.Rand) *inode {
 	out.syncedSize = out.size
 	out.synced = maps.Clone(n.synced)
 	for _, i := range slices.Sorted(maps.Keys(n.dirty)) {
-		if rng.IntN(2) == 0 {
+		switch {
+		case tear > 0 && rng.IntN(tear) == 0:
+			put(out.synced, i, torn(n.synced[i], n.now[i], rng))
+		case rng.IntN(2) == 0:
 			put(out.synced, i, n.now[i])
 		}
 	}
@@ -104,6 +113,24 @@ func (n *inode) crash(rng *rand.Rand) *inode {
 		}
 	}
 	out.now = maps.Clone(out.synced)
+	return out
+}
+
+// torn is a sector whose beginning, or end, is the new one's.
+func torn(old, now *sector, rng *rand.Rand) *sector {
+	out, zero := new(sector), new(sector)
+	if old == nil {
+		old = zero
+	}
+	if now == nil {
+		now = zero
+	}
+	at := 1 + rng.IntN(SectorSize-1)
+	if rng.IntN(2) == 0 {
+		old, now = now, old
+	}
+	copy(out[:at], now[:at])
+	copy(out[at:], old[at:])
 	return out
 }
 

@@ -102,6 +102,27 @@ func TestUnsyncedNamesAreEachKeptOrLost(t *testing.T) {
 	}
 }
 
+func TestTornSectors(t *testing.T) {
+	m := faultfs.New()
+	f := create(t, m, "/d/a")
+	write(t, f, 0, string(bytes.Repeat([]byte{'o'}, 512)))
+	must(t, f.Sync())
+	must(t, m.SyncDir("/d"))
+	write(t, f, 0, string(bytes.Repeat([]byte{'n'}, 512)))
+	seen := map[byte]int{}
+	for seed := range uint64(100) {
+		b, err := m.TornClone(rand.New(rand.NewPCG(seed, 0)), 1).ReadFile("/d/a")
+		must(t, err)
+		if n := bytes.Count(b, []byte("n")); n == 0 || n == 512 || n != bytes.Count(b[:n], []byte("n")) && n != bytes.Count(b[512-n:], []byte("n")) {
+			t.Fatalf("%q", b)
+		}
+		seen[b[0]]++
+	}
+	if len(seen) != 2 {
+		t.Errorf("sectors begin with %v", seen)
+	}
+}
+
 func TestFaults(t *testing.T) {
 	m := faultfs.New()
 	f := create(t, m, "/d/a")
