@@ -51,11 +51,14 @@ func changing(times int) step {
 // shapesEach is how many shapes one run goes through.
 const shapesEach = 10
 
-// every goes through one part after another of all shapes: which part, the seed
-// says, so that seeds 1, 2, 3 ... come to all.
+// ShapeParts is into how many parts all shapes of so many nodes are divided: the
+// drill cut-every goes through the one that its seed, modulo this, says.
+func ShapeParts(nodes int) int { return (len(everyShape(nodes)) + shapesEach - 1) / shapesEach }
+
+// every goes through one part of all shapes.
 func every(x *scene) {
 	all := everyShape(len(x.c.Nodes()))
-	parts := (len(all) + shapesEach - 1) / shapesEach
+	parts := ShapeParts(len(x.c.Nodes()))
 	part := int(x.seed % uint64(parts))
 	for i := part; i < len(all); i += parts {
 		apart(func(*scene, int) shape { return all[i] })(x)

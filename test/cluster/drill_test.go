@@ -2,6 +2,7 @@ package cluster_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"testing"
 
@@ -58,6 +59,22 @@ func TestDrills(t *testing.T) {
 	}
 	for _, d := range shortDrills {
 		t.Run(d.name, func(t *testing.T) { drillOnce(t, bin, d.name, d.nodes, r.Uint64()|1) })
+	}
+}
+
+// TestEveryShape goes through all ways to cut 3 and 5 nodes; TestDrills picks some.
+func TestEveryShape(t *testing.T) {
+	if !cluster.Long() {
+		t.Skip("the long form does it: DOOZER_TEST_LONG=1")
+	}
+	bin, err := build.Doozerd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int{3, 5} {
+		for part := range uint64(drill.ShapeParts(n)) {
+			t.Run(fmt.Sprintf("%d nodes, part %d", n, part), func(t *testing.T) { drillOnce(t, bin, "cut-every", n, part+uint64(drill.ShapeParts(n))) })
+		}
 	}
 }
 
