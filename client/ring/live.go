@@ -324,9 +324,12 @@ func (l *Live) publish(late bool) {
 // report says what is wrong with a file, or that nothing is.
 func (l *Live) report(path string, err error) {
 	s := &l.state
+	before := s.errs[path]
 	delete(s.errs, path)
 	if err != nil {
 		s.errs[path] = err
+	}
+	if err != nil && (before == nil || before.Error() != err.Error()) {
 		l.cfg.Logger.Warn("the ring in use is not the store's", "ring", l.name, "reason", err)
 	}
 	first := s.errs[l.path]

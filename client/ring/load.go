@@ -29,16 +29,11 @@ func (l *Load) Pick(r *Ring, key string) *Node {
 	if n == nil {
 		return nil
 	}
-	var weight uint64
-	for _, i := range r.own.members {
-		weight += r.own.weights[i]
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.free(n, weight) {
-		w := r.walk(r.own, key)
-		for i := w.next(); i != none; i = w.next() {
-			if n = &r.nodes[i]; l.free(n, weight) {
+	if !l.free(n, r.own.total) {
+		for _, n = range r.Owners(nil, key, len(r.nodes)) {
+			if l.free(n, r.own.total) {
 				break
 			}
 		}

@@ -1,7 +1,5 @@
 package ring
 
-import "math/bits"
-
 // nodeSet is a set of nodes by their index. It lives on the stack.
 type nodeSet [MaxNodes / 64]uint64
 
@@ -12,13 +10,6 @@ func (s *nodeSet) union(o *nodeSet) {
 	for i, w := range o {
 		s[i] |= w
 	}
-}
-
-func (s *nodeSet) len() (n int) {
-	for _, w := range s {
-		n += bits.OnesCount64(w)
-	}
-	return n
 }
 
 // none stands for no node.
@@ -32,6 +23,7 @@ type pool struct {
 	members []int    // of serving, ascending: by name
 	hashes  []uint64 // by node
 	weights []uint64 // by node
+	total   uint64   // of the members' weights
 	even    bool     // all members weigh the same
 	log     *[1025]uint64
 	// zones has, by node, the members that share its zone; nil unless copies are
@@ -52,6 +44,7 @@ func newPool(nodes []Node, serves func(State) bool, spread bool) *pool {
 		if serves(n.State) {
 			p.serving.add(i)
 			p.members = append(p.members, i)
+			p.total += p.weights[i]
 			p.even = p.even && n.Weight == nodes[p.members[0]].Weight
 		}
 	}
@@ -134,7 +127,7 @@ func (p *pool) beats(part, i, j int, r *ranks) bool {
 }
 
 // walk finds owners one after the other: for a part, or for a place on the
-// circle. It lives on the stack: it is 8 KiB.
+// circle.
 type walk struct {
 	p     *pool
 	place int
@@ -143,8 +136,10 @@ type walk struct {
 	// taken have been found; without are taken, and the zones of those found in
 	// this round.
 	taken, without nodeSet
-	r              ranks
-	ranked         bool
+	// r is room for the ranks, which are there once ranked is set; a circle needs
+	// none.
+	r      *ranks
+	ranked bool
 }
 
 // next is the next owner, none after the last. With zones, each round takes the
@@ -177,8 +172,8 @@ func (w *walk) candidate() int {
 		}
 	}
 	if !w.ranked {
-		p.rank(w.place, w.members, &w.r)
+		p.rank(w.place, w.members, w.r)
 		w.ranked = true
 	}
-	return p.best(w.place, w.members, &w.r, &w.without)
+	return p.best(w.place, w.members, w.r, &w.without)
 }

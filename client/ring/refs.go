@@ -2,6 +2,7 @@ package ring
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/doozer-store/doozer/client"
@@ -32,11 +33,12 @@ func (l *Live) send(ctx context.Context, u update) bool {
 	return false
 }
 
-// follow tells run the state of a file whenever it changes, until ctx ends.
+// follow tells run the state of a file whenever it changes, until ctx ends or the
+// client is closed.
 func (l *Live) follow(ctx context.Context, path string) {
 	for {
 		err := l.watch(ctx, path)
-		if ctx.Err() != nil || !l.send(ctx, update{from: ctx, path: path, err: err}) {
+		if ctx.Err() != nil || !l.send(ctx, update{from: ctx, path: path, err: err}) || errors.Is(err, client.ErrClosed) {
 			return
 		}
 		pause := time.NewTimer(watchPause)

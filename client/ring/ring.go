@@ -2,6 +2,8 @@ package ring
 
 import (
 	"math/bits"
+	"slices"
+	"strings"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -149,12 +151,11 @@ func (r *Ring) Nodes() []Node { return append([]Node(nil), r.nodes...) }
 
 // Node is the node of that name, nil if there is none.
 func (r *Ring) Node(name string) *Node {
-	for i := range r.nodes {
-		if r.nodes[i].Name == name {
-			return &r.nodes[i]
-		}
+	i, found := slices.BinarySearchFunc(r.nodes, name, func(n Node, name string) int { return strings.Compare(n.Name, name) })
+	if !found {
+		return nil
 	}
-	return nil
+	return &r.nodes[i]
 }
 
 // Migrating tells whether some keys have two owners: see Both.
@@ -218,9 +219,20 @@ func (r *Ring) Others(dst []*Node, key string, n int) []*Node {
 	return r.rank(dst, r.other, key, n)
 }
 
-// rank appends the n best of a pool for key.
+// rank appends the n best of a pool for key. What it needs is on the stack.
 func (r *Ring) rank(dst []*Node, p *pool, key string, n int) []*Node {
-	w := r.walk(p, key)
+	w := walk{p: p, members: p.members}
+	if p.circle != nil {
+		w.place = after(p.circle, keyPoint(key))
+		return r.take(dst, &w, n)
+	}
+	var room ranks
+	w.place, w.r = Part(key, r.file.Parts), &room
+	return r.take(dst, &w, n)
+}
+
+// take appends the next n of a walk.
+func (r *Ring) take(dst []*Node, w *walk, n int) []*Node {
 	for ; n > 0; n-- {
 		i := w.next()
 		if i == none {
@@ -229,16 +241,6 @@ func (r *Ring) rank(dst []*Node, p *pool, key string, n int) []*Node {
 		dst = append(dst, &r.nodes[i])
 	}
 	return dst
-}
-
-func (r *Ring) walk(p *pool, key string) *walk {
-	w := &walk{p: p, members: p.members}
-	if p.circle != nil {
-		w.place = after(p.circle, keyPoint(key))
-	} else {
-		w.place = Part(key, r.file.Parts)
-	}
-	return w
 }
 
 // Both is the owner of key and, while key is on its way from one node to another,
@@ -279,14 +281,10 @@ type Share struct {
 // Shares tells how much each node owns, by name.
 func (r *Ring) Shares() []Share {
 	shares := make([]Share, len(r.nodes))
-	var total uint64
-	for _, i := range r.own.members {
-		total += r.own.weights[i]
-	}
 	for i := range r.nodes {
 		shares[i].Node = &r.nodes[i]
 		if r.own.serving.has(i) {
-			shares[i].Ideal = float64(r.own.weights[i]) / float64(total)
+			shares[i].Ideal = float64(r.own.weights[i]) / float64(r.own.total)
 		}
 	}
 	for _, i := range r.first {

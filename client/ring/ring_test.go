@@ -75,7 +75,8 @@ func TestClassicShares(t *testing.T) {
 	}
 }
 
-// A lookup allocates nothing, whatever the algorithm and the number of nodes.
+// A lookup allocates nothing, whatever the algorithm and the number of nodes. What
+// other goroutines allocate is counted too, so that one count of none is enough.
 func TestAllocations(t *testing.T) {
 	keys := append(testKeys(100), strings.Repeat("k", 100))
 	for _, algo := range []Algo{HRW, Slots, MD5} {
@@ -83,6 +84,9 @@ func TestAllocations(t *testing.T) {
 			f := testFile(algo, n)
 			f.Copies = 3
 			f.Nodes["node2"] = Spec{State: Draining}
+			if algo == HRW {
+				f.Parts = 1 << 10 // a small table is soon made
+			}
 			r := mustNew(t, f)
 			var buf [3]*Node
 			calls := map[string]func(key string){
@@ -90,12 +94,15 @@ func TestAllocations(t *testing.T) {
 				"Get":   func(key string) { r.Get(key) },
 				"Both":  func(key string) { r.Both(key) },
 			}
-			if algo != MD5 {
-				calls["Owners"] = func(key string) { r.Owners(buf[:0], key, 3) }
-			}
+			calls["Owners"] = func(key string) { r.Owners(buf[:0], key, 3) }
+			calls["Others"] = func(key string) { r.Others(buf[:0], key, 3) }
 			for name, call := range calls {
 				i := 0
-				if got := testing.AllocsPerRun(200, func() { call(keys[i%len(keys)]); i++ }); got != 0 {
+				got := 1.0
+				for try := 0; got != 0 && try < 10; try++ {
+					got = testing.AllocsPerRun(100, func() { call(keys[i%len(keys)]); i++ })
+				}
+				if got != 0 {
 					t.Errorf("%s of %s with %d nodes allocates %v times", name, algo, n, got)
 				}
 			}
@@ -154,12 +161,11 @@ func TestWeights(t *testing.T) {
 // times 1.01: for slots each time, for hrw in the mean of many joins, whose
 // shares vary as all shares do.
 func TestMinimalMovement(t *testing.T) {
-	for _, algo := range []Algo{HRW, Slots, MD5} {
+	for algo, joins := range map[Algo]int{HRW: 30, Slots: 5, MD5: 5} {
 		for _, n := range []int{10, 100} {
 			f := testFile(algo, n)
 			before := mustNew(t, f)
 			var sum float64
-			const joins = 30
 			for i := range joins {
 				name := "new" + strconv.Itoa(i)
 				g := f.Clone()
@@ -186,11 +192,11 @@ func TestMinimalMovement(t *testing.T) {
 				if back, _, _ := Moves(after, before); len(back) != len(moves) || back[0].From != name {
 					t.Fatalf("%s: a leave moves %v", algo, back)
 				}
-				if algo == HRW && i < 3 {
+				if algo == HRW && i < 2 {
 					checkWeightMoves(t, g, name)
 				}
 			}
-			if mean := sum / joins; algo != MD5 && mean > 1.01/float64(n+1) {
+			if mean := sum / float64(joins); algo != MD5 && mean > 1.01/float64(n+1) {
 				t.Errorf("%s: joins to %d nodes move %.3f %% in the mean, ideal is %.3f %%", algo, n, mean*100, 100/float64(n+1))
 			}
 		}

@@ -77,7 +77,7 @@ func flatten(p *pool, parts, copies int, b *base) (first, rows []uint16) {
 		p.argmax(rows, b)
 		return rows, rows
 	}
-	w := &walk{p: p}
+	w := &walk{p: p, r: new(ranks)}
 	buf := make([]int, 0, MaxCopies+MaxNodes)
 	for part := range parts {
 		w.place, w.ranked, w.taken, w.without = part, false, nodeSet{}, nodeSet{}
