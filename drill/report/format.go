@@ -20,6 +20,8 @@ func span(d time.Duration) string {
 		return "–"
 	case d >= never:
 		return "never"
+	case ms < 0.05:
+		return "<0.1 ms"
 	case ms < 9.95:
 		return strconv.FormatFloat(ms, 'f', 1, 64) + " ms"
 	case ms < 999.5:

@@ -105,7 +105,7 @@ func TestTicks(t *testing.T) {
 
 func TestFormats(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		0: "–", 400 * time.Microsecond: "0.4 ms", 9960 * time.Microsecond: "10 ms", 512 * msec: "512 ms", 999700 * time.Microsecond: "1.00 s",
+		0: "–", 20 * time.Microsecond: "<0.1 ms", 400 * time.Microsecond: "0.4 ms", 9960 * time.Microsecond: "10 ms", 512 * msec: "512 ms", 999700 * time.Microsecond: "1.00 s",
 		1320 * msec: "1.32 s", 42 * time.Second: "42.0 s", math.MaxInt64: "never", 125 * time.Second: "2 min 05 s", 2*time.Hour + 3*time.Minute: "2 h 03 min",
 	} {
 		if got := span(d); got != want {
