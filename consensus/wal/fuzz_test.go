@@ -1,6 +1,7 @@
 package wal_test
 
 import (
+	"bytes"
 	"errors"
 	"testing"
 
@@ -62,4 +63,35 @@ func reopens(t *testing.T, fs *faultfs.MemFS) {
 	l = open(t, small(fs))
 	same(t, l, m)
 	must(t, l.Close())
+}
+
+// FuzzReplay spoils one segment of a sound log in several places, of which the
+// input tells: four bytes each, where (two), how many bytes and what with. The
+// judge is that of TestMutations.
+func FuzzReplay(f *testing.F) {
+	all := images(f)
+	f.Add([]byte{0, 0, 2, 0, 1, 0xff})
+	f.Add([]byte{1, 3, 14, 0, 200, 0, 10, 0, 3, 4})
+	f.Add([]byte{7, 4, 2, 40, 255, 0, 6, 0, 255, 0})
+	f.Add([]byte{2, 1, 2, 8, 1, 1, 2, 16, 1, 7})
+	f.Fuzz(func(t *testing.T, in []byte) {
+		if len(in) < 6 || len(in) > 40 {
+			return
+		}
+		im := &all[int(in[0])%len(all)]
+		file := im.files[int(in[1])%len(im.files)]
+		b := bytes.Clone(im.content[file])
+		for in = in[2:]; len(in) >= 4; in = in[4:] {
+			from := (int(in[0])<<8 | int(in[1])) % len(b)
+			for i := from; i < min(len(b), from+int(in[2])); i++ {
+				if in[3] == 0 {
+					b[i] = 0
+				} else {
+					b[i] ^= in[3]
+				}
+			}
+		}
+		var c mutations
+		im.try(t, &c, "what the input says", file, b)
+	})
 }
