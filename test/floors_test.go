@@ -41,7 +41,7 @@ var rooms = []room{
 	{"consensus/sim", []string{"proto", "store", "consensus", "consensus/wal", "consensus/wal/faultfs", "consensus/checkpoint", "server"}, "a simulation joins the real parts, as boot does; nobody imports it"},
 	{"server/boot", []string{"proto/peerpb", "store", "consensus", "consensus/wal", "consensus/checkpoint", "consensus/transport", "server", "server/web"}, "boot is the one place that knows every server part"},
 	{"cmd/doozerd", []string{"server/boot"}, "a program starts a node through boot"},
-	{"cmd/doozer", []string{"client", "client/ring", "drill/..."}, "the command line is a client like any other, and a fire drill"},
+	{"cmd/doozer", []string{"client", "client/session/...", "client/lock", "client/election", "client/ring", "drill/..."}, "the command line is a client like any other, and a fire drill"},
 	{"drill/...", []string{"client", "proto", "drill/..."}, "faults come from outside: who does harm and judges sees what a user sees"},
 	{"examples/...", []string{"client", "client/..."}, "an example is a program as users write it"},
 	{"test/cluster/...", []string{"client", "proto", "drill/...", "test/cluster/..."}, "tests of processes see what a user sees"},

@@ -427,7 +427,7 @@ func TestRefusals(t *testing.T) {
 			want error
 		}{
 			{"", nil, ErrBadName}, {"/a", nil, ErrBadName}, {"a//b", nil, ErrBadName}, {"a/e", nil, ErrBadName},
-			{"conf/a", nil, ErrBadName}, {"a*", nil, ErrBadName}, {"..", nil, ErrBadName},
+			{"a/conf/a", nil, ErrBadName}, {"a*", nil, ErrBadName}, {"..", nil, ErrBadName},
 			{"a", []Option{Limit(0)}, ErrBadLimit}, {"a", []Option{Limit(5000)}, ErrBadLimit},
 			{"a", []Option{Limit(2), Read()}, ErrBadLimit},
 			{"a", []Option{Limit(2)}, ErrConf}, {"a", []Option{Read()}, ErrConf},

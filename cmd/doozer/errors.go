@@ -15,7 +15,30 @@ const (
 	statusError     = 2  // any other error
 	statusNoFile    = 3  // no such file
 	statusUsage     = 64 // the command line, or the script of txn, is wrong
+
+	// Those of lock and elect, beside the status of the command they run.
+	statusUnreachable = 69 // the store can't be reached
+	statusNotAcquired = 75 // not within --wait
+	statusLost        = 76 // lost while the command ran
+	statusCannotRun   = 126
+	statusNoCommand   = 127
 )
+
+// exitError is an error with an exit status of its own; with a nil err, all has
+// been said.
+type exitError struct {
+	status int
+	err    error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return ""
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
 
 // usageError says what is wrong with the command line.
 type usageError struct{ err error }
@@ -64,8 +87,11 @@ var (
 func (c *command) describe(err error) (text string, status int) {
 	var usage *usageError
 	var mismatch *client.RevMismatchError
+	var exit *exitError
 	text = reason(err)
 	switch {
+	case errors.As(err, &exit):
+		return exit.Error(), exit.status
 	case errors.As(err, &usage):
 		return usage.Error(), statusUsage
 	case errors.Is(err, errDrillFailed):

@@ -38,4 +38,14 @@ const (
 	// childGrace is how long a command of watch --exec has between SIGTERM and
 	// SIGKILL when watch is told to end.
 	childGrace = 5 * time.Second
+
+	// termBefore and killBefore are how long before the deadline of a lock its
+	// command gets SIGTERM and SIGKILL, with a TTL that allows for that: they
+	// are at most a third and a fifteenth of it.
+	termBefore = 5 * time.Second
+	killBefore = time.Second
+
+	// orderLimit is how long an order to the guard of a command may wait for
+	// the pipe; a guard that does not read for so long gets no more orders.
+	orderLimit = 100 * time.Millisecond
 )

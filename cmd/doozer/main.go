@@ -9,6 +9,9 @@ import (
 )
 
 func main() {
+	if len(os.Args) == 2 && os.Args[1] == guardArg {
+		os.Exit(guardProcess())
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// A second signal ends the process at once.
 	context.AfterFunc(ctx, stop)

@@ -39,5 +39,6 @@
 //
 // # Limits
 //
-// MaxLimit for holders. A name has no part that is "e", "conf" or "val".
+// MaxLimit for holders. A name has no part, but the first, that is "e",
+// "conf" or "val".
 package line

@@ -89,11 +89,11 @@ func encode(v any) []byte {
 // checkName refuses names that no path can have, and those with a part that is
 // a line's own: /lock/a/e is of the line a.
 func checkName(name string) error {
-	for part := range strings.SplitSeq(name, "/") {
-		switch part {
-		case "", ".", "..":
+	for i, part := range strings.Split(name, "/") {
+		switch {
+		case part == "", part == ".", part == "..":
 			return fmt.Errorf("%w: %q has an empty part, or one of dots", ErrBadName, name)
-		case "e", "conf", "val":
+		case i > 0 && (part == "e" || part == "conf" || part == "val"):
 			return fmt.Errorf("%w: %q has a part %q, which is a lock's own", ErrBadName, name, part)
 		}
 	}
