@@ -197,7 +197,8 @@ func goTest(top, flags string, m mutation) (output string, err error) {
 	}
 	cmd := exec.Command("go", args...)
 	cmd.Dir = top
-	cmd.Env = append(os.Environ(), drillEnv+"="+m.drill)
+	// The long form of this package is more mutations, not longer tests.
+	cmd.Env = append(os.Environ(), drillEnv+"="+m.drill, "DOOZER_TEST_LONG=")
 	if flags != "" {
 		// Not arguments: what the test itself builds is to be broken too.
 		cmd.Env = append(cmd.Env, "GOFLAGS="+strings.TrimSpace(os.Getenv("GOFLAGS")+" "+flags), "DOOZER_TEST_BIN=")
