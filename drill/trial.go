@@ -177,7 +177,9 @@ func (t *trial) measure(x *scene, healing, healed, stopped time.Duration) {
 // judge gathers the evidence once all nodes agree, and passes the verdict.
 func (t *trial) judge(x *scene, observers []*observer, w *watchers) {
 	t.run.Faults = x.faults
-	x.c.WaitEqual(hangLimit)
+	if err := x.c.Equal(hangLimit); err != nil {
+		x.check("equal nodes", err, "")
+	}
 	e := &evidence{ops: t.ops, history: x.o.history, trees: map[string][]check.Event{}, windows: map[string][]check.Event{}}
 	for _, s := range x.c.Status() {
 		e.rev = max(e.rev, s.Rev)

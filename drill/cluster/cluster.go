@@ -337,6 +337,14 @@ func (c *Cluster) leaderIn(all map[string]client.NodeStatus) *Node {
 // one rev. There must be no writes meanwhile.
 func (c *Cluster) WaitEqual(timeout time.Duration, nodes ...*Node) {
 	c.t.Helper()
+	if err := c.Equal(timeout, nodes...); err != nil {
+		c.t.Fatalf("%v", err)
+	}
+}
+
+// Equal is WaitEqual for callers that decide themselves what a failure means.
+func (c *Cluster) Equal(timeout time.Duration, nodes ...*Node) error {
+	c.t.Helper()
 	if len(nodes) == 0 {
 		for _, n := range c.nodes {
 			if n.Running() {
@@ -344,18 +352,23 @@ func (c *Cluster) WaitEqual(timeout time.Duration, nodes ...*Node) {
 			}
 		}
 	}
-	Eventually(c.t, timeout, "the nodes have the same rev and hash", func() (bool, string) {
+	var differ error
+	state, ok := Poll(timeout, func() (bool, string) {
 		all := c.Status()
 		equal := true
 		for _, n := range nodes {
 			a, b := all[nodes[0].Name], all[n.Name]
 			if a.Reachable && b.Reachable && a.Rev == b.Rev && a.Hash != b.Hash {
-				c.t.Fatalf("nodes differ at one rev: %s", c.StatusLine(all))
+				differ = fmt.Errorf("nodes differ at one rev: %s", c.StatusLine(all))
 			}
 			equal = equal && a.Reachable && b.Reachable && a.Rev == b.Rev
 		}
-		return equal, c.StatusLine(all)
+		return equal || differ != nil, c.StatusLine(all)
 	})
+	if !ok {
+		return fmt.Errorf("not within %v: the nodes have the same rev and hash\nlast seen: %s", timeout, state)
+	}
+	return differ
 }
 
 // keep saves what tells of a failure into dir: logs, and what the running nodes
