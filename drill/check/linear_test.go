@@ -59,7 +59,7 @@ func TestLinearizable(t *testing.T) {
 		"canary: failed write seen": {[]Op{
 			write("/a", "x", 1, OK, 0, 1), write("/a", "f", 0, Failed, 2, 3), read("f", 2, 4, 5)}, illegal},
 	} {
-		t.Run(name, func(t *testing.T) { must(t, Linearizable(c.ops, 10*time.Second), c.want) })
+		t.Run(name, func(t *testing.T) { must(t, Linearizable(c.ops, 5*time.Minute), c.want) })
 	}
 }
 
@@ -107,10 +107,10 @@ func history(seed int64, stale bool) []Op {
 func TestLinearizableOnGeneratedHistories(t *testing.T) {
 	caught := 0
 	for seed := range int64(20) {
-		if err := Linearizable(history(seed, false), 10*time.Second); err != nil {
+		if err := Linearizable(history(seed, false), 5*time.Minute); err != nil {
 			t.Errorf("seed %d: a good history was refused: %v", seed, err)
 		}
-		if Linearizable(history(seed, true), 10*time.Second) != nil {
+		if Linearizable(history(seed, true), 5*time.Minute) != nil {
 			caught++
 		}
 	}

@@ -48,7 +48,7 @@ type Load struct {
 // StartLoad starts the writers.
 func StartLoad(o LoadOptions) *Load {
 	if o.Timeout == 0 {
-		o.Timeout = 10 * time.Second
+		o.Timeout = RecoverLimit
 	}
 	l := &Load{History: check.NewHistory(), opts: o}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
@@ -223,7 +223,7 @@ func (l *Load) Gap(t TB, enough int64, harm func()) time.Duration {
 
 // RecoverLimit is how long a cluster may take to write again; only a hang
 // exceeds it.
-const RecoverLimit = 30 * time.Second
+const RecoverLimit = 2 * time.Minute
 
 // Await waits until so many more writes have succeeded.
 func (l *Load) Await(t TB, more int64) {

@@ -18,8 +18,8 @@ import (
 const (
 	// StartLimit and stopLimit are how long a node may take to serve, and to
 	// end after SIGTERM; the race detector is slow.
-	StartLimit = 60 * time.Second
-	stopLimit  = 30 * time.Second
+	StartLimit = 2 * time.Minute
+	stopLimit  = time.Minute
 )
 
 // Node is one member of a cluster: a data directory, three ports, a log file,

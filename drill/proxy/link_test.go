@@ -64,7 +64,7 @@ func send(t *testing.T, c net.Conn, s string) {
 
 func expect(t *testing.T, c net.Conn, want string) {
 	t.Helper()
-	c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	c.SetReadDeadline(time.Now().Add(2 * time.Minute))
 	got := make([]byte, len(want))
 	if _, err := io.ReadFull(c, got); err != nil || string(got) != want {
 		t.Fatalf("read %q, %v; want %q", got, err, want)
@@ -84,7 +84,7 @@ func expectSilence(t *testing.T, c net.Conn) {
 
 func expectEnd(t *testing.T, c net.Conn) {
 	t.Helper()
-	c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	c.SetReadDeadline(time.Now().Add(2 * time.Minute))
 	var b [1]byte
 	n, err := c.Read(b[:])
 	if n != 0 || err == nil || errors.Is(err, os.ErrDeadlineExceeded) {

@@ -59,7 +59,7 @@ func TestSyncError(t *testing.T) {
 // TestStalledDisk makes every fdatasync of the leader take seconds: it must
 // give leadership away, and the others go on.
 func TestStalledDisk(t *testing.T) {
-	const stall = 4 * time.Second
+	const stall = 30 * time.Second
 	c := start(t, cluster.Options{})
 	load := cluster.StartLoad(cluster.LoadOptions{Writers: 8, Clients: clients(c, 2), Prefix: "/load"})
 	load.Await(t, 200)

@@ -13,7 +13,7 @@ import (
 
 // The bound on a failover is not a goal, only what no working cluster exceeds
 // on a busy machine.
-const saneGap = 5 * time.Second
+const saneGap = 30 * time.Second
 
 // history is large enough that no test's log loses anything.
 const history = 5_000_000

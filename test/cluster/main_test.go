@@ -42,7 +42,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
-// mustSet writes and fails the test when it can't within 30 s.
+// mustSet writes and fails the test when it can't.
 func mustSet(t *testing.T, cl *client.Client, path, value string, opts ...client.WriteOption) int64 {
 	t.Helper()
 	rev, err := cl.Set(within(t, cluster.RecoverLimit), path, []byte(value), opts...)

@@ -176,15 +176,42 @@ func incrementShared(t *testing.T, h *check.History, id int, cl *client.Client, 
 	}
 }
 
+// timeUp is a context whose time is over when the test says so.
+type timeUp struct {
+	context.Context
+	once sync.Once
+	done chan struct{}
+}
+
+func (c *timeUp) expire() { c.once.Do(func() { close(c.done) }) }
+
+func (c *timeUp) Done() <-chan struct{} { return c.done }
+
+func (c *timeUp) Err() error {
+	select {
+	case <-c.done:
+		return context.DeadlineExceeded
+	default:
+		return c.Context.Err()
+	}
+}
+
 // TestLostReplyWithoutRetry asks what a caller is told whose deadline ends
 // while the reply of a write that was done is lost for good.
 func TestLostReplyWithoutRetry(t *testing.T) {
 	lose := atomic.Bool{}
-	c := start(t, cluster.Options{LoseReply: func(frame []byte) bool { return lose.Load() && tellsOfSet(frame) }})
+	ctx := &timeUp{Context: t.Context(), done: make(chan struct{})}
+	c := start(t, cluster.Options{LoseReply: func(frame []byte) bool {
+		if !lose.Load() || !tellsOfSet(frame) {
+			return false
+		}
+		ctx.expire()
+		return true
+	}})
 	cl := c.Client()
 	mustSet(t, cl, "/x", "before")
 	lose.Store(true)
-	_, err := cl.Set(within(t, time.Second), "/x", []byte("after"))
+	_, err := cl.Set(ctx, "/x", []byte("after"))
 	lose.Store(false)
 	if !errors.Is(err, client.ErrUnknownOutcome) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("set whose replies are all lost: %v; want ErrUnknownOutcome and DeadlineExceeded", err)
