@@ -18,6 +18,7 @@ type Store struct {
 	log    []client.Event
 	oldest int64 // changes are there from oldest+1 on
 	counts Counts
+	stamp  func() time.Time
 	// waiting are those who wait for a change: a channel that is closed by the
 	// next one that matches the glob.
 	waiting map[chan struct{}]string
@@ -32,7 +33,7 @@ type Counts struct {
 
 // New makes an empty store.
 func New() *Store {
-	return &Store{files: make(map[string]client.File), waiting: make(map[chan struct{}]string)}
+	return &Store{stamp: time.Now, files: make(map[string]client.File), waiting: make(map[chan struct{}]string)}
 }
 
 // Rev is the present rev.
@@ -61,6 +62,14 @@ func (s *Store) Forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.oldest = s.rev
+}
+
+// Stamp makes fn the clock by which changes are stamped from here on: that of
+// the leader, which may be any.
+func (s *Store) Stamp(fn func() time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stamp = fn
 }
 
 // Files are the files that match glob, in order of their paths.
@@ -119,7 +128,7 @@ func (s *Store) apply(t client.Txn) (int64, error) {
 	}
 	s.rev++
 	for i, op := range t.Do {
-		f := client.File{Path: op.Path, Rev: s.rev, Time: time.Now(), Message: t.Message}
+		f := client.File{Path: op.Path, Rev: s.rev, Time: s.stamp(), Message: t.Message}
 		if op.Del {
 			delete(s.files, op.Path)
 		} else {

@@ -202,6 +202,46 @@ func TestModel(t *testing.T) {
 	}
 }
 
+// The clocks of the store's leaders step by hours, forwards and backwards, at
+// every change: nothing depends on them.
+func TestClockSteps(t *testing.T) {
+	bubble(t, func(t *testing.T, st *fakestore.Store) {
+		rnd := rand.New(rand.NewPCG(1, 4))
+		st.Stamp(func() time.Time { return time.Now().Add(time.Duration(rnd.IntN(2001)-1000) * time.Hour) })
+		stop, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+		defer cancel()
+		h := &holders{live: make(map[int64]context.Context)}
+		var wg sync.WaitGroup
+		for range 4 {
+			p := start(t, st)
+			wg.Go(func() {
+				for stop.Err() == nil {
+					lk, err := Try(stop, p.Session, "x")
+					if err != nil {
+						time.Sleep(100 * time.Millisecond)
+						continue
+					}
+					h.enter(lk)
+					time.Sleep(time.Second)
+					if !lk.Valid() {
+						t.Error("a healthy session was lost:", context.Cause(lk.Context()))
+					}
+					lk.Release(t.Context())
+				}
+			})
+		}
+		wg.Wait()
+		if h.bad != nil || h.n < 50 {
+			t.Error(h.bad, h.n)
+		}
+		for _, ev := range st.Log() {
+			if ev.Message == "session expired" {
+				t.Error("expired:", ev.Path)
+			}
+		}
+	})
+}
+
 // The canary: the same without tokens. If no seed shows a write of a stale
 // holder, the model is blind.
 func TestModelCanary(t *testing.T) {

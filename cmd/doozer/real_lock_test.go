@@ -181,48 +181,56 @@ func TestRealLockOverlap(t *testing.T) {
 	r.mu.Lock()
 	r.target = c.nodes[0].addr
 	r.mu.Unlock()
-	faults := map[string]func(*holder){
+	for _, name := range []string{"stop", "kill", "cut"} {
+		for batch := 0; batch < trials(); batch += 10 {
+			overlapBatch(t, r, c.target(), name, batch, min(batch+10, trials()))
+		}
+	}
+}
+
+// overlapBatch makes some trials of one fault at the same time.
+func overlapBatch(t *testing.T, r *relay, target, name string, from, to int) {
+	fault := map[string]func(*holder){
 		"stop": func(h *holder) { h.signal(syscall.SIGSTOP) },
 		"kill": func(h *holder) { h.signal(syscall.SIGKILL) },
 		"cut":  func(*holder) { r.set(false) },
-	}
+	}[name]
 	how := []string{"", "deaf", "fork"}
-	for _, name := range []string{"stop", "kill", "cut"} {
-		for batch := 0; batch < trials(); batch += 10 {
-			var wg sync.WaitGroup
-			var begun sync.WaitGroup
-			for i := batch; i < min(batch+10, trials()); i++ {
-				begun.Add(1)
-				wg.Go(func() {
-					lock := fmt.Sprintf("%s/%d", name, i)
-					file := filepath.Join(t.TempDir(), "file")
-					// Who is cut off goes through the relay; the rest does not.
-					first := hold(t, r.lis.Addr().String(), file, how[i%3], "lock", "--ttl", lockTTL.String(), lock)
-					said(t, file, "begin", 1)
-					begun.Done()
-					begun.Wait()
-					second := hold(t, c.target(), file, "", "lock", "--ttl", lockTTL.String(), lock)
-					faults[name](first)
-					said(t, file, "begin", 2)
-					if name == "stop" {
-						first.signal(syscall.SIGCONT)
-					}
-					if name == "cut" {
-						r.set(true)
-					}
-					if status := first.status(t); name != "kill" && status != statusLost {
-						t.Errorf("%s: status %d, stderr %q", lock, status, &first.stderr)
-					}
-					second.signal(syscall.SIGTERM)
-					if status := second.status(t); status != 7 && status != statusLost {
-						t.Errorf("%s: the next one: status %d, stderr %q", lock, status, &second.stderr)
-					}
-					said(t, file, "begin", 2)
-				})
+	var wg, begun, overtaken sync.WaitGroup
+	begun.Add(to - from)
+	overtaken.Add(to - from)
+	for i := from; i < to; i++ {
+		file := filepath.Join(t.TempDir(), "file")
+		wg.Go(func() {
+			// A trial that fails must not make the others wait.
+			begunDone, overtakenDone := sync.OnceFunc(begun.Done), sync.OnceFunc(overtaken.Done)
+			defer begunDone()
+			defer overtakenDone()
+			lock := fmt.Sprintf("%s/%d", name, i)
+			args := []string{"lock", "--ttl", lockTTL.String(), lock}
+			// Who is cut off goes through the relay; the rest does not.
+			first := hold(t, r.lis.Addr().String(), file, how[i%3], args...)
+			said(t, file, "begin", 1)
+			begunDone()
+			begun.Wait()
+			second := hold(t, target, file, "", args...)
+			fault(first)
+			said(t, file, "begin", 2)
+			overtakenDone()
+			overtaken.Wait()
+			first.signal(syscall.SIGCONT)
+			r.set(true)
+			if status := first.status(t); name != "kill" && status != statusLost {
+				t.Errorf("%s: status %d, stderr %q", lock, status, &first.stderr)
 			}
-			wg.Wait()
-		}
+			second.signal(syscall.SIGTERM)
+			if status := second.status(t); status != 7 && status != statusLost {
+				t.Errorf("%s: the next one: status %d, stderr %q", lock, status, &second.stderr)
+			}
+			said(t, file, "begin", 2)
+		})
 	}
+	wg.Wait()
 }
 
 // TestRealLockTakeOver: on the same host the death of the holder is seen at once,
