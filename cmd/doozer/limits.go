@@ -45,6 +45,10 @@ const (
 	termBefore = 5 * time.Second
 	killBefore = time.Second
 
+	// minLockTTL is the shortest TTL of lock and elect; a shorter one is
+	// refused: a beat that is a little late would end the command.
+	minLockTTL = 3 * time.Second
+
 	// orderLimit is how long an order to the guard of a command may wait for
 	// the pipe; a guard that does not read for so long gets no more orders.
 	orderLimit = 100 * time.Millisecond

@@ -46,7 +46,7 @@ when another holds the lock.
 If the store is not heard from in time the command is ended before anybody else
 may hold the lock: SIGTERM 5 s before the deadline, SIGKILL 1 s before, with a TTL
 of 15 s. That is done by a second process, also when this one is stopped or
-killed.`
+killed. --timeout bounds what is asked of the store, not the command.`
 
 // Lock's command is never alive when another may hold the lock: the guard
 // (lock_guard.go) sees to that. The lock is released when the command has ended,
@@ -109,8 +109,8 @@ func (f *turnFlags) waitGiven(cmd *cobra.Command) {
 // check refuses values that no session can have.
 func (f *turnFlags) check(cmd *cobra.Command) error {
 	switch {
-	case f.ttl < session.MinTTL || f.ttl > session.MaxTTL:
-		return usagef("--ttl has to be from %v to %v", session.MinTTL, session.MaxTTL)
+	case f.ttl < minLockTTL || f.ttl > session.MaxTTL:
+		return usagef("--ttl has to be from %v to %v", minLockTTL, session.MaxTTL)
 	case cmd.Flags().Changed("wait") && f.wait < 0:
 		return usagef("--wait has to be 0 or more")
 	}

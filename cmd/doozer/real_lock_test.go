@@ -334,8 +334,6 @@ func TestRealLock(t *testing.T) {
 		{[]string{"lock", "--break", "1", "kept"}, 3, "", "nobody has token 1"},
 		{[]string{"lock", "-a", "127.0.0.1:1", "--timeout", "300ms", "x", "--", "true"}, 69, "", "127.0.0.1:1"},
 		{[]string{"elect", "y", "--value", "v", "--", "sh", "-c", "exit 4"}, 4, "", ""},
-		{[]string{"elect", "--observe", "y", "--timeout", "300ms"}, 0, "0\n", ""},
-		{[]string{"elect", "--observe", "y", "-o", "json", "--timeout", "300ms"}, 0, `{"name":"y","term":0,`, ""},
 		{[]string{"elect", "x", "--", "true"}, 2, "", "used in another way"},
 	}
 	for _, tt := range tests {

@@ -51,6 +51,7 @@ func TestRealVerbs(t *testing.T) {
 	c := startReal(t, 1)
 	const rev, revJSON = `\d+\n`, `\{"rev":\d+\}\n`
 	watches := []step{ // which are ended when they have said that
+		{line: "elect --observe y", stdout: `0\n`}, {line: "elect --observe y -o json", stdout: `\{"name":"y","term":0,.*\}\n`},
 		{line: "watch /a --from 1", stdout: `/a \d+ set 1\nx\n/a \d+ set 1\ny\n/a \d+ del 0\n\n`},
 		{line: "watch /a --from 1 -o json", stdout: `\{"path":"/a",.*"value":"x"\}\n\{"path":"/a",.*"value":"y"\}\n\{"path":"/a",.*\}\n`},
 		{line: "watch /e --snapshot", stdout: `/e \d+ set 1\nz\n`},
@@ -86,8 +87,7 @@ func TestRealVerbs(t *testing.T) {
 		{line: "lock --keep j -o json", stdout: `\{"name":"j","token":\d+,"path":"/lock/j/e/.*"\}\n`},
 		{line: "lock -w 0 k -- true", status: 75}, {line: "lock x", status: 64}, {line: "lock k --break 1", status: 3},
 		{line: "locks", stdout: `LOCK .*\nj +held .*\nk +held .*\n`}, {line: "locks k -o json", stdout: `\{"lock":"k","mode":"mutex","limit":1,"state":"held",.*\}\n`},
-		{line: "elect y --value v -- true"}, {line: "elect --observe y --timeout 300ms", stdout: "0\n"},
-		{line: "elect --observe y -o json --timeout 300ms", stdout: `\{"name":"y","term":0,.*\}\n`}, {line: "elect y", status: 64},
+		{line: "elect y --value v -- true"}, {line: "elect y", status: 64},
 		{line: "completion bash", stdout: ".*__complete.*"}, {line: "help get", stdout: "Get prints.*"},
 		{line: "help -o json none", status: 64},
 		{line: "ring r", status: 3}, {line: "ring r new", stdout: rev}, {line: "ring r add n1 x:1 -o json", stdout: revJSON}, {line: "ring r new", status: 1},
