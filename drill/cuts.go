@@ -35,6 +35,29 @@ func shuffled(x *scene, nodes []*cluster.Node) []*cluster.Node {
 	return nodes
 }
 
+// outOfReach cuts nodes off from all others, and loses what was under way to and
+// from them when it mends their links: what they missed they must be sent anew,
+// from the log or, where that no longer has it, in a snapshot. Clients and watches
+// stay with them.
+func outOfReach(w who) step {
+	return func(x *scene) {
+		for _, n := range w(x) {
+			others := x.c.Others(n)
+			x.c.Cut(n, others...)
+			for _, o := range others {
+				x.cut[[2]string{n.Name, o.Name}], x.cut[[2]string{o.Name, n.Name}] = true, true
+			}
+			x.begin("cut", func() {
+				for _, o := range others {
+					x.c.Link(n, o).Reset()
+					x.c.Link(o, n).Reset()
+				}
+				x.c.Heal()
+			}, "%s out of reach", x.tag(n))
+		}
+	}
+}
+
 // changing cuts one shape after the other.
 func changing(times int) step {
 	return func(x *scene) {
