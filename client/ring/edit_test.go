@@ -249,3 +249,35 @@ func checkEven(t *testing.T, after, before *File, words []string) {
 		t.Fatalf("%v: %d slots move, %d would do: %s to %s", words, moved, gained, brief(before), brief(after))
 	}
 }
+
+// Settled is what Up, Take and Remove come to.
+func TestSettled(t *testing.T) {
+	for _, algo := range []Algo{HRW, Slots, MD5} {
+		f := testFile(algo, 5)
+		edits(t, f, "join extra => \n drain node2 => ")
+		want := f.Clone()
+		if algo == Slots {
+			for _, name := range want.names() {
+				if err := want.Take(name, ""); err != nil && !errors.Is(err, errNothing) {
+					t.Fatal(err)
+				}
+			}
+		}
+		edits(t, want, "up extra => \n rm node2 => ")
+		got := f.Settled()
+		a, err := got.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := want.Encode()
+		if err != nil || !bytes.Equal(a, b) {
+			t.Errorf("%s: settled is\n%s, want\n%s, %v", algo, a, b, err)
+		}
+		if f.Nodes["extra"].State != Joining {
+			t.Error("Settled changed the file")
+		}
+		if again := mustNew(t, got).File(); again == got || len(again.Nodes) != 5 {
+			t.Errorf("the ring's file is %+v", again)
+		}
+	}
+}

@@ -331,3 +331,37 @@ func BenchmarkEpoch(b *testing.B) {
 	}
 	b.ReportMetric(float64(worst.Microseconds())/1000, "worst-ms")
 }
+
+// A ring outlives its client: it goes on as it is, and says why.
+func TestClientClosed(t *testing.T) {
+	c := startStore(t).client()
+	rev := create(t, c, "cache", &File{})
+	l := open(t, c, "cache", Config{})
+	c.Close()
+	until(t, "the end of the client is told", func() bool { return errors.Is(l.Status().Err, client.ErrClosed) })
+	if l.Epoch() != rev || l.Ring().Get("x") == "" {
+		t.Errorf("epoch %d", l.Epoch())
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := l.Wait(ctx, rev+1); !errors.Is(err, context.Canceled) {
+		t.Errorf("Wait: %v", err)
+	}
+	if _, err := Open(t.Context(), c, "cache", Config{}); !errors.Is(err, client.ErrClosed) {
+		t.Errorf("Open: %v", err)
+	}
+}
+
+// What cannot be a ring is not written.
+func TestCreateRefuses(t *testing.T) {
+	c := startStore(t).client()
+	if _, err := Create(t.Context(), c, "a/b", &File{}); err == nil {
+		t.Error("a/b is a ring")
+	}
+	if _, err := Create(t.Context(), c, "cache", &File{Algo: "other"}); !errors.Is(err, ErrBadFile) {
+		t.Errorf("a bad file: %v", err)
+	}
+	if _, _, err := Read(t.Context(), c, "cache"); !errors.Is(err, client.ErrNotExist) {
+		t.Errorf("there is a ring: %v", err)
+	}
+}
