@@ -29,6 +29,7 @@ var shortDrills = []struct {
 	{"slow-leader", 3},
 	{"client-resets", 3},
 	{"lost-replies", 3},
+	{"lag", 3},
 	{"lag-install", 3},
 	{"slow-disk", 3},
 	{"bad-disk", 3},
