@@ -228,7 +228,7 @@ func TestFiredrillFailed(t *testing.T) {
 	if inv.status != statusCondition || inv.stderr.String() != "doozer: firedrill: a check failed\n" {
 		t.Errorf("status %d, stderr %q", inv.status, &inv.stderr)
 	}
-	for _, want := range []string{"FAILED pause", "\nFAILED: 1 of 2 checks failed in 2 drills", "failed: pause, seed 2: watches: rev 9 was skipped", "logs and data are kept in " + tmp} {
+	for _, want := range []string{"FAILED pause", "\nFAILED: 1 of 2 checks failed in 2 drills", "failed: pause: watches: rev 9 was skipped\nagain:  doozer firedrill --nodes 3 --seed 2 pause\n", "logs and data are kept in " + tmp} {
 		if !strings.Contains(inv.stdout.String(), want) {
 			t.Errorf("no %q in\n%s", want, &inv.stdout)
 		}

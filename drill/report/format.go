@@ -67,6 +67,15 @@ func short(f float64) string {
 	return strconv.FormatFloat(f, 'g', 3, 64)
 }
 
+// firstLines is at most n lines of s, and how many more there are.
+func firstLines(s string, n int) string {
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	if rest := len(lines) - n; rest > 1 {
+		return strings.Join(lines[:n], "\n") + "\n… " + count(rest) + " lines more"
+	}
+	return strings.Join(lines, "\n")
+}
+
 func plural(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one

@@ -69,7 +69,7 @@ type rowView struct {
 
 type runView struct {
 	Anchor, Drill, Class, Word, Facts, Summary string
-	Watched, Dir                               string
+	Watched, Dir, Again                        string
 	Open                                       bool
 	Timeline                                   template.HTML
 	Faults                                     []faultView
@@ -173,7 +173,7 @@ func (v *view) runs(p Page) {
 		}
 		switch {
 		case failed(run):
-			f.Class, f.Word = "bad", "failed"
+			f.Class, f.Word, f.Again = "bad", "failed", again(p.Report, run)
 		case len(run.Checks) == 0:
 			f.Class, f.Word = "warn", "unchecked"
 		}
@@ -192,7 +192,7 @@ func (v *view) runs(p Page) {
 			word, class := "held", "good"
 			if !c.OK {
 				word, class = "failed", "bad"
-				v.Failing = append(v.Failing, failing{f.Anchor, run.Drill, c.Name, c.Detail})
+				v.Failing = append(v.Failing, failing{f.Anchor, run.Drill, c.Name, firstLines(c.Detail, 2)})
 			}
 			f.Checks = append(f.Checks, checkView{c.Name, class, word, c.Detail})
 		}

@@ -122,6 +122,11 @@ func TestFormats(t *testing.T) {
 			t.Errorf("short %v: %q", f, got)
 		}
 	}
+	for s, want := range map[string]string{"a": "a", "a\nb\n": "a\nb", "a\nb\nc": "a\nb\nc", "a\nb\nc\nd": "a\nb\n… 2 lines more"} {
+		if got := firstLines(s, 2); got != want {
+			t.Errorf("the first lines of %q: %q", s, got)
+		}
+	}
 	for d, want := range map[time.Duration]string{4200 * msec: "4.2 s", 187 * time.Second: "3:07"} {
 		if got := clock(d); got != want {
 			t.Errorf("clock %v: %q", d, got)

@@ -79,6 +79,15 @@ func headline(r *drill.Report) string {
 	return fmt.Sprintf("all %s checks held in %s", count(total), drills)
 }
 
+// again is the command line that does one run again.
+func again(r *drill.Report, run drill.Run) string {
+	nodes := run.Nodes
+	if nodes == 0 {
+		nodes = r.Nodes
+	}
+	return fmt.Sprintf("doozer firedrill --nodes %d --seed %d %s", nodes, run.Seed, run.Drill)
+}
+
 // row is what a table says of all runs of one drill. Durations are the worst of
 // its runs; medians are there for drills that were done more than once.
 type row struct {

@@ -10,6 +10,10 @@ import (
 	"github.com/doozer-store/doozer/drill"
 )
 
+// maxLines is how much is printed of what a check found; the other forms have
+// all of it.
+const maxLines = 12
+
 // Text writes r for a terminal: the verdict, a row for each drill, what failed
 // and what was not run.
 func Text(w io.Writer, r *drill.Report) error {
@@ -23,8 +27,11 @@ func Text(w io.Writer, r *drill.Report) error {
 	for _, run := range r.Runs {
 		for _, c := range run.Checks {
 			if !c.OK {
-				fmt.Fprintf(out, "\nfailed: %s, seed %d: %s: %s\n", plain(run.Drill), run.Seed, plain(c.Name), indent(c.Detail))
+				fmt.Fprintf(out, "\nfailed: %s: %s: %s\n", plain(run.Drill), plain(c.Name), indent(c.Detail))
 			}
+		}
+		if failed(run) {
+			fmt.Fprintf(out, "again:  %s\n", plain(again(r, run)))
 		}
 	}
 	if len(r.Skipped)+len(r.Invalid) > 0 {
@@ -41,7 +48,7 @@ func Text(w io.Writer, r *drill.Report) error {
 
 // indent is a text of one or more lines, each safe for a terminal.
 func indent(s string) string {
-	lines := strings.Split(strings.TrimSpace(s), "\n")
+	lines := strings.Split(firstLines(s, maxLines), "\n")
 	for i := range lines {
 		lines[i] = plain(strings.ReplaceAll(lines[i], "\t", "    "))
 	}
