@@ -50,6 +50,17 @@ func hold(t *testing.T, target, file, how string, args ...string) *holder {
 	return h
 }
 
+// String is what a failure shows of a holder; it ends it.
+func (h *holder) String() string {
+	h.signal(syscall.SIGQUIT)
+	select {
+	case <-h.ended:
+	case <-time.After(readyLimit):
+		return "it goes on"
+	}
+	return fmt.Sprintf("%v: %s", h.cmd.ProcessState, &h.stderr)
+}
+
 func (h *holder) signal(s syscall.Signal) { h.cmd.Process.Signal(s) }
 
 // status waits for the end of doozer.
@@ -64,7 +75,7 @@ func (h *holder) status(t *testing.T) int {
 }
 
 // said waits until the children of a file have said n things, and returns all.
-func said(t *testing.T, file string, word string, n int) []string {
+func said(t *testing.T, file string, word string, n int, who ...*holder) []string {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -80,7 +91,7 @@ func said(t *testing.T, file string, word string, n int) []string {
 		select {
 		case <-tick.C:
 		case <-limit:
-			t.Fatalf("%q was not said %d times:\n%s", word, n, text)
+			t.Fatalf("%q was not said %d times:\n%s%v", word, n, text, who)
 		}
 	}
 }
@@ -196,26 +207,27 @@ func overlapBatch(t *testing.T, r *relay, target, name string, from, to int) {
 		"cut":  func(*holder) { r.set(false) },
 	}[name]
 	how := []string{"", "deaf", "fork"}
-	var wg, begun, overtaken sync.WaitGroup
-	begun.Add(to - from)
+	var wg, waiting, overtaken sync.WaitGroup
+	waiting.Add(to - from)
 	overtaken.Add(to - from)
 	for i := from; i < to; i++ {
 		file := filepath.Join(t.TempDir(), "file")
 		wg.Go(func() {
 			// A trial that fails must not make the others wait.
-			begunDone, overtakenDone := sync.OnceFunc(begun.Done), sync.OnceFunc(overtaken.Done)
-			defer begunDone()
+			waitingDone, overtakenDone := sync.OnceFunc(waiting.Done), sync.OnceFunc(overtaken.Done)
+			defer waitingDone()
 			defer overtakenDone()
 			lock := fmt.Sprintf("%s/%d", name, i)
 			args := []string{"lock", "--ttl", lockTTL.String(), lock}
 			// Who is cut off goes through the relay; the rest does not.
 			first := hold(t, r.lis.Addr().String(), file, how[i%3], args...)
 			said(t, file, "begin", 1)
-			begunDone()
-			begun.Wait()
 			second := hold(t, target, file, "", args...)
+			inLine(t, target, lock, second)
+			waitingDone()
+			waiting.Wait()
 			fault(first)
-			said(t, file, "begin", 2)
+			said(t, file, "begin", 2, second)
 			overtakenDone()
 			overtaken.Wait()
 			first.signal(syscall.SIGCONT)
@@ -233,6 +245,25 @@ func overlapBatch(t *testing.T, r *relay, target, name string, from, to int) {
 	wg.Wait()
 }
 
+// inLine waits until somebody waits for a lock.
+func inLine(t *testing.T, target, lock string, h *holder) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	limit := time.After(2 * readyLimit)
+	for {
+		inv := doozerAt(target, "", "locks", lock)
+		if strings.Contains(inv.stdout.String(), " waiting ") {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-limit:
+			t.Fatalf("%s: nobody waits: %s%s%s", lock, &inv.stdout, &inv.stderr, h)
+		}
+	}
+}
+
 // TestRealLockTakeOver: on the same host the death of the holder is seen at once,
 // however long its TTL is.
 func TestRealLockTakeOver(t *testing.T) {
@@ -244,10 +275,7 @@ func TestRealLockTakeOver(t *testing.T) {
 		first := hold(t, c.target(), file, how, "lock", "--ttl", "10m", name)
 		said(t, file, "begin", 1)
 		second := hold(t, c.target(), file, "", "lock", "--ttl", "10m", name)
-		c.until("the next one waits", func() (bool, string) {
-			inv := doozerAt(c.target(), "", "locks", name)
-			return strings.Count(inv.stdout.String(), "waiting") == 1, inv.stdout.String()
-		})
+		inLine(t, c.target(), name, second)
 		began := time.Now()
 		first.signal(syscall.SIGKILL)
 		said(t, file, "begin", 2)
