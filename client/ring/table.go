@@ -106,13 +106,22 @@ func flatten(p *pool, parts, copies int, b *base) (first, rows []uint16) {
 // argmax is the commonest table in the shortest way: one owner, nodes of one
 // weight.
 func (p *pool) argmax(rows []uint16, b *base) {
-	hashes := make([]uint64, len(p.members))
-	for k, i := range p.members {
-		hashes[k] = p.hashes[i]
+	hashes, fresh := p.hashesOf(p.members), []uint64(nil)
+	if b != nil {
+		fresh = p.hashesOf(b.fresh)
 	}
 	for part := range rows {
 		if i := b.first(part); i != none {
-			rows[part] = uint16(p.largest(i, b.fresh, part))
+			if len(fresh) > 0 {
+				h := partHash(part)
+				most := draw(p.hashes[i], h)
+				for k, node := range fresh {
+					if u := draw(node, h); u > most || u == most && b.fresh[k] < i {
+						most, i = u, b.fresh[k]
+					}
+				}
+			}
+			rows[part] = uint16(i)
 			continue
 		}
 		rows[part] = noNode
@@ -130,6 +139,15 @@ func (p *pool) argmax(rows []uint16, b *base) {
 	}
 }
 
+// hashesOf are the hashes of some nodes, one after the other in memory.
+func (p *pool) hashesOf(nodes []int) []uint64 {
+	hashes := make([]uint64, len(nodes))
+	for k, i := range nodes {
+		hashes[k] = p.hashes[i]
+	}
+	return hashes
+}
+
 // first is the owner of a part in an older table, none if it is not a member.
 func (b *base) first(part int) int {
 	if b == nil {
@@ -139,21 +157,6 @@ func (b *base) first(part int) int {
 		return b.index[k]
 	}
 	return none
-}
-
-// largest is the one of some members with the largest draw for a part.
-func (p *pool) largest(best int, others []int, part int) int {
-	if len(others) == 0 {
-		return best
-	}
-	h := partHash(part)
-	most := draw(p.hashes[best], h)
-	for _, i := range others {
-		if u := draw(p.hashes[i], h); u > most || u == most && i < best {
-			most, best = u, i
-		}
-	}
-	return best
 }
 
 // sameShape tells whether two files give the same tables: they differ in
