@@ -26,7 +26,8 @@
 //
 // 8 callers (load.go), each with a client of its own, work on 10 files: sets,
 // compare-and-sets, deletions, transactions, linearizable and local gets, lists at
-// present, past and future revs. Some calls have a deadline that ends within an
+// present, past and future revs. A reader at each node stays there, whoever leads.
+// Some calls have a deadline that ends within an
 // outage, so that there are unknown outcomes. 8 watchers (watchers.go) begin at
 // revs around the present, at the edge of the window and beyond it, or with a
 // snapshot, at one node after another, by the protocol and by the client library.

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"google.golang.org/grpc"
 
 	"github.com/doozer-store/doozer/client"
 	"github.com/doozer-store/doozer/drill/check"
@@ -23,12 +26,16 @@ const (
 	// callPause is the least time from one call of a caller to its next: it
 	// bounds how much there is to judge.
 	callPause = 6 * time.Millisecond
+	// readPause is that of readers.
+	readPause = 15 * time.Millisecond
 )
 
 // timeouts of calls: some end within an outage, and leave an unknown outcome.
 var timeouts = [...]time.Duration{400 * time.Millisecond, time.Second, 3 * time.Second, 3 * time.Second}
 
-// load is callers at work, each with a client of its own.
+// load is callers at work, each with a client of its own; beside the callers that
+// go wherever their client does there is a reader at each node, which stays there,
+// whoever leads: a node that is cut off and answers all the same is found out.
 type load struct {
 	history *check.History
 	meter   *meter
@@ -52,6 +59,8 @@ type caller struct {
 	c     *client.Client
 	r     *rand.Rand
 	n     int
+	pause time.Duration
+	reads bool             // and does nothing else
 	known map[string]int64 // the rev that this caller knows of a path
 }
 
@@ -60,11 +69,28 @@ func startLoad(c *cluster.Cluster, m *meter, r *rand.Rand, keep int64) *load {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &load{history: check.NewHistory(), meter: m, keep: keep, stop: cancel}
 	c.TB().Cleanup(func() { l.end() })
-	for i := range callers {
-		k := &caller{l: l, id: i, c: c.Client(), r: rand.New(rand.NewPCG(r.Uint64(), r.Uint64())), known: map[string]int64{}}
+	start := func(k *caller) {
+		k.l, k.r, k.known = l, rand.New(rand.NewPCG(r.Uint64(), r.Uint64())), map[string]int64{}
 		l.running.Go(func() { k.run(ctx) })
 	}
+	for i := range callers {
+		start(&caller{id: i, c: c.Client(), pause: callPause})
+	}
+	for i, n := range c.Nodes() {
+		start(&caller{id: callers + i, c: clientAt(c, n), pause: readPause, reads: true})
+	}
 	return l
+}
+
+// clientAt is a client that reaches no node but n, whatever it learns.
+func clientAt(c *cluster.Cluster, n *cluster.Node) *client.Client {
+	dial := grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
+		if addr != n.Addr() {
+			return nil, fmt.Errorf("this client may reach %s only", n.Name)
+		}
+		return new(net.Dialer).DialContext(ctx, "tcp", addr)
+	})
+	return c.ClientOf(c.URI(n), client.WithDialOptions(dial), client.WithoutWait())
 }
 
 // end lets every caller finish its call and returns what happened.
@@ -81,7 +107,7 @@ func (l *load) harmed() {
 }
 
 func (k *caller) run(ctx context.Context) {
-	pause := time.NewTicker(callPause)
+	pause := time.NewTicker(k.pause)
 	defer pause.Stop()
 	for ctx.Err() == nil {
 		k.call()
@@ -125,7 +151,11 @@ func (k *caller) call() {
 // choose picks what to do next.
 func (k *caller) choose() check.Op {
 	path := k.path()
-	switch n := k.r.IntN(100); {
+	most := 100
+	if k.reads {
+		most = 44
+	}
+	switch n := k.r.IntN(most); {
 	case n < 28:
 		return check.Op{Kind: check.Read, Path: path}
 	case n < 38:

@@ -187,6 +187,10 @@ func (x *scene) together(nodes []*cluster.Node, set int) bool {
 	return true
 }
 
+// sideBySide is how long harm lasts after the first write that succeeded during
+// it: time for a node that should know better to answer with what was before.
+const sideBySide = 150 * time.Millisecond
+
 // goesOn waits until writes that began after the harm have succeeded, if a
 // majority of nodes can work together.
 func (x *scene) goesOn() {
@@ -194,6 +198,7 @@ func (x *scene) goesOn() {
 		return
 	}
 	x.await("writes go on while a majority can work together: "+x.current(), func() bool { return x.load.fresh.Load() > 0 })
+	x.wait(sideBySide)
 	x.check("serves", nil, "writes went on: %s", x.current())
 }
 
