@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
@@ -54,7 +55,9 @@ func TestAnswersWaitForTheDisk(t *testing.T) {
 func TestPowerCut(t *testing.T) {
 	for _, size := range []int{1, 3} {
 		for _, at := range []string{"write", "sync"} {
-			t.Run(fmt.Sprintf("%d nodes at a %s", size, at), func(t *testing.T) { powerCut(t, size, at == "sync") })
+			t.Run(fmt.Sprintf("%d nodes at a %s", size, at), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { powerCut(t, size, at == "sync") })
+			})
 		}
 	}
 }

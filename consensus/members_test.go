@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
@@ -38,34 +39,36 @@ func (c *cluster) knows(id uint64, when string) {
 // TestSnapshotCarriesMembers: a node that gets a change of members in a
 // snapshot knows it, also after a restart, and counts when another is lost.
 func TestSnapshotCarriesMembers(t *testing.T) {
-	c := newCluster(t, 3, 1, oftenCheckpoints)
-	f := leaveBehind(t, c)
-	c.addLearner()
-	l := c.leader()
-	c.knows(l, "while another is away")
-	for at := c.hosts[l].log.state().last(); ; {
-		behind := true
-		for _, id := range c.ids {
-			behind = behind && (id == f || c.hosts[id].log.state().base > at)
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, 1, oftenCheckpoints)
+		f := leaveBehind(t, c)
+		c.addLearner()
+		l := c.leader()
+		c.knows(l, "while another is away")
+		for at := c.hosts[l].log.state().last(); ; {
+			behind := true
+			for _, id := range c.ids {
+				behind = behind && (id == f || c.hosts[id].log.state().base > at)
+			}
+			if behind {
+				break
+			}
+			c.must(c.leader(), fmt.Sprint("missed ", time.Now()))
 		}
-		if behind {
-			break
+		installs := c.hosts[f].machine.installs
+		c.start(f)
+		c.mustAgain(f, "caught up")
+		if c.hosts[f].machine.installs == installs {
+			t.Fatal("no snapshot was installed: the test tests nothing")
 		}
-		c.must(c.leader(), fmt.Sprint("missed ", time.Now()))
-	}
-	installs := c.hosts[f].machine.installs
-	c.start(f)
-	c.mustAgain(f, "caught up")
-	if c.hosts[f].machine.installs == installs {
-		t.Fatal("no snapshot was installed: the test tests nothing")
-	}
-	c.knows(f, "from a snapshot")
-	c.stop(f)
-	c.start(f)
-	c.knows(f, "after a restart")
-	c.leader()
-	c.stop(c.followersBut(f))
-	c.mustAgain(f, "with one node lost")
+		c.knows(f, "from a snapshot")
+		c.stop(f)
+		c.start(f)
+		c.knows(f, "after a restart")
+		c.leader()
+		c.stop(c.followersBut(f))
+		c.mustAgain(f, "with one node lost")
+	})
 }
 
 // followersBut returns a running node that neither leads nor is f.
@@ -85,53 +88,57 @@ func (c *cluster) followersBut(f uint64) uint64 {
 // log, when it is but may not be applied, and when it is applied: after the
 // restart all nodes have the same members, and go on when one is lost.
 func TestCrashAroundConfChange(t *testing.T) {
+	for _, victim := range []string{"leader", "follower"} {
+		for _, moment := range []string{"before it is stored", "after it is stored", "after it is applied"} {
+			t.Run(victim+" "+moment, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { crashAroundConfChange(t, victim, moment) })
+			})
+		}
+	}
+}
+
+func crashAroundConfChange(t *testing.T, victim, moment string) {
 	isChange := func(es []*raftpb.Entry) bool {
 		return slices.ContainsFunc(es, func(e *raftpb.Entry) bool { return e.GetType() == raftpb.EntryConfChange })
 	}
 	power := errors.New("power cut")
-	for _, victim := range []string{"leader", "follower"} {
-		for _, moment := range []string{"before it is stored", "after it is stored", "after it is applied"} {
-			t.Run(victim+" "+moment, func(t *testing.T) {
-				c := newCluster(t, 3, 1, oftenCheckpoints)
-				v := c.leader()
-				if victim == "follower" {
-					v = c.followers()[0]
-				}
-				c.must(v, "before")
-				stored := false // written by v's writer alone
-				hook := func(es []*raftpb.Entry) error {
-					if stored || moment == "before it is stored" && isChange(es) {
-						return power
-					}
-					stored = isChange(es)
-					return nil
-				}
-				if moment != "after it is applied" {
-					c.hosts[v].log.setHook(hook)
-				}
-				n := c.node(v)
-				c.addLearner()
-				if moment == "after it is applied" {
-					c.knows(v, "before the crash")
-				} else {
-					c.writeUntilGone(n)
-				}
-				c.stop(v)
-				c.start(v)
-				c.addLearner() // it may have been lost with its only copy; twice is as good
-				for _, id := range c.ids {
-					c.knows(id, "after the restart")
-				}
-				c.mustAgain(v, "after")
-				gone := c.leader()
-				c.stop(gone)
-				c.mustAgain(c.leader(), "with one node lost")
-				c.start(gone)
-				c.knows(gone, "when it is back")
-				c.converge("before")
-			})
-		}
+	c := newCluster(t, 3, 1, oftenCheckpoints)
+	v := c.leader()
+	if victim == "follower" {
+		v = c.followers()[0]
 	}
+	c.must(v, "before")
+	stored := false // written by v's writer alone
+	hook := func(es []*raftpb.Entry) error {
+		if stored || moment == "before it is stored" && isChange(es) {
+			return power
+		}
+		stored = isChange(es)
+		return nil
+	}
+	if moment != "after it is applied" {
+		c.hosts[v].log.setHook(hook)
+	}
+	n := c.node(v)
+	c.addLearner()
+	if moment == "after it is applied" {
+		c.knows(v, "before the crash")
+	} else {
+		c.writeUntilGone(n)
+	}
+	c.stop(v)
+	c.start(v)
+	c.addLearner() // it may have been lost with its only copy; twice is as good
+	for _, id := range c.ids {
+		c.knows(id, "after the restart")
+	}
+	c.mustAgain(v, "after")
+	gone := c.leader()
+	c.stop(gone)
+	c.mustAgain(c.leader(), "with one node lost")
+	c.start(gone)
+	c.knows(gone, "when it is back")
+	c.converge("before")
 }
 
 // writeUntilGone lets the others write until n, whose disk fails at the next

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
@@ -60,74 +61,76 @@ func TestOldHeartbeatRepliesConfirmNothing(t *testing.T) {
 // what its followers told it when they still were stays leader in its own eyes.
 // It must answer no read, or the read sees an old state.
 func TestOldLeaderIsFedOldReplies(t *testing.T) {
-	c := newCluster(t, 3, 1, nil)
-	l := c.leader()
-	f := c.followers()[0]
-	var mu sync.Mutex
-	var replies []*raftpb.Message
-	c.net.set(func(w *network) {
-		w.filter = func(_, to uint64, m *raftpb.Message) bool {
-			if to == l && m.GetType() == raftpb.MsgHeartbeatResp {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, 1, nil)
+		l := c.leader()
+		f := c.followers()[0]
+		var mu sync.Mutex
+		var replies []*raftpb.Message
+		c.net.set(func(w *network) {
+			w.filter = func(_, to uint64, m *raftpb.Message) bool {
+				if to == l && m.GetType() == raftpb.MsgHeartbeatResp {
+					mu.Lock()
+					defer mu.Unlock()
+					replies = append(replies, proto.Clone(m).(*raftpb.Message))
+				}
+				return true
+			}
+		})
+		c.must(l, "old")
+		recorded := func(n int) func() bool {
+			return func() bool {
 				mu.Lock()
 				defer mu.Unlock()
-				replies = append(replies, proto.Clone(m).(*raftpb.Message))
+				positions := 0
+				for _, m := range replies {
+					if len(m.GetContext()) > 0 {
+						positions++
+					}
+				}
+				return positions >= n
 			}
-			return true
 		}
-	})
-	c.must(l, "old")
-	recorded := func(n int) func() bool {
-		return func() bool {
+		for n := range 5 {
+			if err := get(t, "read", c.read(l, patience)); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "answers with a read position", recorded(n+1))
+		}
+		c.net.isolate(l, c.ids)
+		feed := func() {
 			mu.Lock()
 			defer mu.Unlock()
-			positions := 0
 			for _, m := range replies {
-				if len(m.GetContext()) > 0 {
-					positions++
-				}
+				c.node(l).Receive(m.GetFrom(), []*raftpb.Message{proto.Clone(m).(*raftpb.Message)})
 			}
-			return positions >= n
 		}
-	}
-	for n := range 5 {
-		if err := get(t, "read", c.read(l, patience)); err != nil {
+		eventually(t, "another leader", func() bool {
+			feed()
+			now := c.node(f).Leader()
+			return now != l && now != 0
+		})
+		c.must(f, "new")
+		read := c.read(l, patience)
+		for range 100 {
+			feed()
+			if err := c.node(l).settled(t); err != nil {
+				t.Fatal(err)
+			}
+		}
+		select {
+		case err := <-read:
+			t.Fatalf("the old leader answered a read: %v", err)
+		default:
+		}
+		c.net.heal()
+		if err := get(t, "read", read); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "answers with a read position", recorded(n+1))
-	}
-	c.net.isolate(l, c.ids)
-	feed := func() {
-		mu.Lock()
-		defer mu.Unlock()
-		for _, m := range replies {
-			c.node(l).Receive(m.GetFrom(), []*raftpb.Message{proto.Clone(m).(*raftpb.Message)})
+		if got := c.hosts[l].machine.size(); got != 2 {
+			t.Errorf("the read saw %d commands", got)
 		}
-	}
-	eventually(t, "another leader", func() bool {
-		feed()
-		now := c.node(f).Leader()
-		return now != l && now != 0
 	})
-	c.must(f, "new")
-	read := c.read(l, patience)
-	for range 100 {
-		feed()
-		if err := c.node(l).settled(t); err != nil {
-			t.Fatal(err)
-		}
-	}
-	select {
-	case err := <-read:
-		t.Fatalf("the old leader answered a read: %v", err)
-	default:
-	}
-	c.net.heal()
-	if err := get(t, "read", read); err != nil {
-		t.Fatal(err)
-	}
-	if got := c.hosts[l].machine.size(); got != 2 {
-		t.Errorf("the read saw %d commands", got)
-	}
 }
 
 // settled returns when the node's loop has taken all that was given to it.
