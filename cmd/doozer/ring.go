@@ -108,7 +108,7 @@ func (c *command) addRing(root *cobra.Command) {
 		},
 		args: cobra.ArbitraryArgs,
 		exit: `  0   done
-  1   new: there is a ring of that name
+  1   new: there is a ring of that name; else: others kept changing it
   2   any other error: no such node, a bad ring file, the outcome is unknown
   3   no such ring
   64  usage`,
