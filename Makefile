@@ -89,7 +89,7 @@ fuzz:
 	.ci/fuzz $(FOR)
 
 bench:
-	$(GO) test -run '^$$' -bench . -benchmem ./store ./consensus/... ./client ./server
+	$(GO) test -run '^$$' -bench . -benchmem ./store ./consensus/... ./client ./client/ring ./server
 	$(GO) run ./test/cluster/cmd/load -start -op set,get,localget -callers 1,64,1000 -for 5s
 
 # Fails if an error branch of log, checkpoint or snapshot was executed by no test.
