@@ -2,7 +2,6 @@ package lock
 
 import (
 	"context"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -66,7 +65,7 @@ func later(t *testing.T, p *program, name string, opts ...Option) <-chan *Lock {
 	return got
 }
 
-// free tells whether a channel has something, after all that is due happened.
+// has tells whether a channel has something, after all that is due happened.
 func has(got <-chan *Lock) bool {
 	synctest.Wait()
 	return len(got) > 0
@@ -77,18 +76,6 @@ func release(t *testing.T, lk *Lock) {
 	if err := lk.Release(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// order collects names in the order in which things happened.
-type order struct {
-	mu   sync.Mutex
-	list []int
-}
-
-func (o *order) add(i int) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.list = append(o.list, i)
 }
 
 // gone tells whether a context has ended.
