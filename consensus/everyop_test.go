@@ -385,14 +385,17 @@ func long() bool { return os.Getenv("DOOZER_TEST_LONG") != "" }
 // checkpoints, shortens the log, stages and installs a snapshot and starts the
 // log over; and once more while it starts again.
 func TestCrashAtEveryOperation(t *testing.T) {
-	seeds, crashes := uint64(2), uint64(1)
-	if long() {
+	seeds, crashes, stride := uint64(2), uint64(1), 1
+	switch {
+	case long():
 		seeds, crashes = 40, 4
+	case raced:
+		seeds, stride = 1, 5
 	}
 	cuts, kinds := 0, map[string]int{}
 	for _, nodes := range []int{1, 3} {
 		for seed := range seeds {
-			for cut, ended := 0, false; !ended && !t.Failed(); cut++ {
+			for cut, ended := 0, false; !ended && !t.Failed(); cut += stride {
 				for crash := range crashes {
 					b := newBoard(t, nodes, seed)
 					b.fault(faultfs.CutAfter(cut))
@@ -443,11 +446,14 @@ func (b *board) crash(rng *rand.Rand) {
 // what it had promised is there when it starts again.
 func TestADiskThatFailsIsNeverAskedAgain(t *testing.T) {
 	for _, kind := range []faultfs.OpKind{faultfs.OpSync, faultfs.OpWrite, faultfs.OpSyncDir, faultfs.OpRename, faultfs.OpAllocate, faultfs.OpCreate, faultfs.OpRemove} {
-		times := 0
+		times, stride := 0, 1
+		if raced && !long() {
+			stride = 5
+		}
 		for _, nodes := range []int{1, 3} {
-			for n := 1; ; n++ {
+			for n := 1; ; n += stride {
 				errno := syscall.EIO
-				if n%2 == 0 && kind != faultfs.OpSync {
+				if n/stride%2 == 0 && kind != faultfs.OpSync {
 					errno = syscall.ENOSPC
 				}
 				b := newBoard(t, nodes, uint64(n))

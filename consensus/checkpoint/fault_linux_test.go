@@ -16,6 +16,7 @@ import (
 	"testing/iotest"
 
 	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 	"golang.org/x/sys/unix"
 )
 
@@ -278,7 +279,7 @@ func TestStageWhoseDiskFails(t *testing.T) {
 		t.Error(err)
 	}
 	s = begin()
-	if err := s.Put(make([]byte, maxKey+1), nil); !errors.Is(err, bbolt.ErrKeyTooLarge) {
+	if err := s.Put(make([]byte, maxKey+1), nil); !errors.Is(err, berrors.ErrKeyTooLarge) {
 		t.Errorf("put: %v", err)
 	}
 	if err := s.Abort(); err != nil {
@@ -288,7 +289,7 @@ func TestStageWhoseDiskFails(t *testing.T) {
 	if err := s.b.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Put([]byte("k"), nil); !errors.Is(err, bbolt.ErrDatabaseNotOpen) {
+	if err := s.Put([]byte("k"), nil); !errors.Is(err, berrors.ErrDatabaseNotOpen) {
 		t.Errorf("put into a closed file: %v", err)
 	}
 	if err := s.Abort(); err != nil {
@@ -436,10 +437,10 @@ func TestOthersFail(t *testing.T) {
 	if err := db.cur.b.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := db.Export(); !errors.Is(err, bbolt.ErrDatabaseNotOpen) {
+	if _, err := db.Export(); !errors.Is(err, berrors.ErrDatabaseNotOpen) {
 		t.Errorf("export of a closed file: %v", err)
 	}
-	if err := db.Load(func(_, _ []byte) error { return nil }); !errors.Is(err, bbolt.ErrDatabaseNotOpen) {
+	if err := db.Load(func(_, _ []byte) error { return nil }); !errors.Is(err, berrors.ErrDatabaseNotOpen) {
 		t.Errorf("load of a closed file: %v", err)
 	}
 }

@@ -63,7 +63,7 @@ func TestTwinOnDisk(t *testing.T) {
 // the state after some step that was begun, and none before the last durable one.
 func TestPowerCutAtEveryOperation(t *testing.T) {
 	seeds := uint64(12)
-	if testing.Short() {
+	if testing.Short() || raced {
 		seeds = 3
 	}
 	for seed := range seeds {
@@ -90,7 +90,7 @@ func TestPowerCutAtEveryOperation(t *testing.T) {
 // what it finds is no torn write; but it is never another log than one of the
 // possible ones, and only a few are refused.
 func TestPowerCutThatTearsSectors(t *testing.T) {
-	found, refused, seeds := 0, 0, uint64(4)
+	found, refused, seeds := 0, 0, uint64(2)
 	if long() {
 		seeds = 200
 	}

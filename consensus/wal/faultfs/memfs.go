@@ -179,6 +179,17 @@ func (n *inode) writeAt(p []byte, off int64) {
 	}
 }
 
+// ForgetDirty does what a kernel does after a failed sync: what is not on the
+// disk counts as written. Programs read it still, no sync writes it, and a
+// power cut loses it, unless it is written once more.
+func (m *MemFS) ForgetDirty() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, n := range m.now {
+		clear(n.dirty)
+	}
+}
+
 // ReadFile returns what a program would read from the whole file.
 func (m *MemFS) ReadFile(name string) ([]byte, error) {
 	m.mu.Lock()

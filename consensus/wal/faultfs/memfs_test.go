@@ -177,3 +177,24 @@ func TestErrorsAreThoseOfTheOperatingSystem(t *testing.T) {
 		t.Error("renamed into another directory")
 	}
 }
+
+func TestForgottenSectorsAreLostUnlessWrittenAgain(t *testing.T) {
+	m := faultfs.New()
+	f := create(t, m, "/d/a")
+	must(t, f.Allocate(1024))
+	must(t, f.Sync())
+	must(t, m.SyncDir("/d"))
+	write(t, f, 0, "one")
+	write(t, f, 512, "two")
+	m.ForgetDirty()
+	write(t, f, 512, "two")
+	must(t, f.Datasync())
+	if b, _ := m.ReadFile("/d/a"); string(b[:3]) != "one" {
+		t.Errorf("a program reads %q", b[:3])
+	}
+	crashes(m, func(m *faultfs.MemFS) {
+		if b, err := m.ReadFile("/d/a"); err != nil || b[0] != 0 || string(b[512:515]) != "two" {
+			t.Fatalf("after a power cut: %q and %q, %v", b[:3], b[512:515], err)
+		}
+	})
+}
