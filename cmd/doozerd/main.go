@@ -31,7 +31,8 @@ const stopTime = 5 * time.Second
 func run(args, env []string, stdout, stderr io.Writer, signals <-chan os.Signal) int {
 	p := &program{env: env, stdout: stdout, stderr: stderr, signals: signals}
 	root := p.rootCommand()
-	root.SetArgs(args)
+	// Not nil: cobra would take the process's own.
+	root.SetArgs(append([]string{}, args...))
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	if err := root.Execute(); err != nil {
