@@ -119,8 +119,10 @@ func (d *disk) down(power bool) {
 	switch {
 	case d.cut:
 		d.fs = d.afterCut
-	case power, d.syncFailed && d.n.w.chance(0.5):
+	case power, d.syncFailed && d.n.w.chance(0.3):
 		d.fs = d.fs.CrashClone(d.n.w.rng)
+	case d.syncFailed:
+		d.fs.ForgetDirty()
 	}
 	if power && d.n.w.cfg.Wrong.LostCheckpoint {
 		d.image = firstImage(d.n.w.set.nodes)
