@@ -1,3 +1,7 @@
+//go:build !race
+
+// The traced process is slow enough; races are other tests' matter.
+
 package boot
 
 import (
@@ -212,8 +216,18 @@ func tracedCluster(t *testing.T, dir string) {
 	start("a", "b", "c")
 	c.settled()
 	write(30, true)
+	last, err := c.nodes["b"].log.LastIndex()
+	if err != nil {
+		t.Fatal(err)
+	}
 	c.stop("b")
-	write(60, false)
+	behind := func(name string) bool {
+		first, err := c.nodes[name].log.FirstIndex()
+		return err == nil && first > last+1
+	}
+	for i < 80 || !behind("a") || !behind("c") {
+		write(1, false)
+	}
 	start("b")
 	eventually(t, "a snapshot at b", func() error {
 		if !strings.Contains(c.logs.String(), "snapshot installed") {
