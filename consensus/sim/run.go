@@ -89,7 +89,10 @@ func (w *world) heal() {
 		whole = w.lacks(probes)
 		return whole == ""
 	})
-	if whole = w.lacks(probes); whole != "" && w.violation == nil {
+	if w.violation != nil {
+		return
+	}
+	if whole = w.lacks(probes); whole != "" {
 		w.fail("%v: %s\n%s", errNotWhole, whole, w.status())
 		return
 	}
