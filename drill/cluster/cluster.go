@@ -53,6 +53,7 @@ type Cluster struct {
 	nodes []*Node
 	links map[[2]string]*proxy.Link // by names of the dialling and the dialled node
 	admin *client.Client            // made with the first use
+	ports *ports                    // nil before they are chosen, and after Stop
 
 	clientLog     *slog.Logger // of all clients, into one file
 	clientLogPath string
@@ -113,7 +114,11 @@ func (c *Cluster) openClientLog() error {
 
 // layOut gives the nodes their names, ports and links.
 func (c *Cluster) layOut() error {
-	free := newPorts()
+	free, err := newPorts()
+	if err != nil {
+		return err
+	}
+	c.ports = free
 	for i := range c.opts.Nodes {
 		name := string(rune('a' + i))
 		n := &Node{
@@ -439,5 +444,8 @@ func (c *Cluster) Stop() {
 	if c.t.Failed() && len(c.nodes) > 0 {
 		c.t.Logf("clients, end of their log:\n%s", tailOf(c.clientLogPath, tailLines))
 	}
-	c.nodes, c.links = nil, nil
+	if c.ports != nil {
+		c.ports.close()
+	}
+	c.nodes, c.links, c.ports = nil, nil, nil
 }

@@ -81,7 +81,19 @@ func TestSeedIsToldOnFailure(t *testing.T) {
 }
 
 func TestFreeAddrsDiffer(t *testing.T) {
-	p := newPorts()
+	p, err := newPorts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	other, err := newPorts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.close()
+	if other.end == p.end {
+		t.Errorf("two clusters have the ports below %d", p.end)
+	}
 	seen := map[string]bool{}
 	for range 50 {
 		addr, err := p.freeAddr()

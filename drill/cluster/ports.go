@@ -8,29 +8,50 @@ import (
 )
 
 // Ports are chosen below the range from which systems take the ports of
-// outgoing connections, so that none takes a node's port while it is down.
+// outgoing connections, so that none takes a node's port while it is down. They
+// come in blocks, each of which belongs to one cluster, of whichever process: who
+// listens at its first port has it.
 const (
 	firstPort = 12000
 	lastPort  = 32000
+	portBlock = 80
 )
 
-// ports hands out every port once, from a random one on.
-type ports struct{ next int }
+// ports hands out every port of its block once.
+type ports struct {
+	guard net.Listener // at the first port of the block
+	next  int
+	end   int
+}
 
-func newPorts() *ports { return &ports{next: firstPort + rand.Intn(lastPort-firstPort)} }
+// newPorts takes a block, the next free one from a random one on.
+func newPorts() (*ports, error) {
+	const blocks = (lastPort - firstPort) / portBlock
+	at := rand.Intn(blocks)
+	for i := range blocks {
+		first := firstPort + (at+i)%blocks*portBlock
+		if guard, err := net.Listen("tcp", local(first)); err == nil {
+			return &ports{guard: guard, next: first + 1, end: first + portBlock}, nil
+		}
+	}
+	return nil, fmt.Errorf("no free ports from %d to %d", firstPort, lastPort)
+}
+
+func local(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
 // freeAddr is a loopback address where nobody listens.
 func (p *ports) freeAddr() (string, error) {
-	for range lastPort - firstPort {
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(p.next))
-		if p.next++; p.next >= lastPort {
-			p.next = firstPort
-		}
+	for ; p.next < p.end; p.next++ {
+		addr := local(p.next)
 		ln, err := net.Listen("tcp", addr)
 		if err == nil {
 			ln.Close()
+			p.next++
 			return addr, nil
 		}
 	}
-	return "", fmt.Errorf("no free port from %d to %d", firstPort, lastPort)
+	return "", fmt.Errorf("no free port left below %d", p.end)
 }
+
+// close gives the block back.
+func (p *ports) close() { p.guard.Close() }
