@@ -348,7 +348,7 @@ func (r *router) findLeader(main *link, leader uint64) (bool, time.Duration) {
 	if ok, at := r.nodes.trusted(n, time.Now()); !ok && leader == r.triedLeader {
 		return false, time.Until(at)
 	}
-	if wait := r.nextChase.Sub(time.Now()); wait > 0 {
+	if wait := time.Until(r.nextChase); wait > 0 {
 		return false, wait
 	}
 	r.triedLeader = leader
