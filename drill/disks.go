@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/doozer-store/doozer/client"
 	"github.com/doozer-store/doozer/drill/cluster"
 )
 
@@ -141,20 +142,30 @@ func full(x *scene) {
 		x.c.TB().Fatalf("fill the disk of node %s: %v", n.Name, err)
 	}
 	x.begin("full disk", func() {
-		cluster.Poll(2*x.hold, func() (bool, string) { return !n.Running(), "" })
-		was := n.Running()
-		if !was {
-			x.ended(n, noSpace)
-		} else {
-			x.check("a full disk", nil, "node %s went on", n.Name)
-		}
 		if err := os.Remove(filler); err != nil {
 			x.c.TB().Fatalf("free the disk of node %s: %v", n.Name, err)
 		}
-		if !was {
-			n.Start()
+		if x.writesAgain(n) {
+			x.check("a full disk", nil, "node %s went on", n.Name)
+			return
 		}
+		x.ended(n, noSpace)
+		n.Start()
 	}, "disk of %s full", x.tag(n))
+}
+
+// writesAgain waits until a node has made a checkpoint since, or has ended: one
+// that met the full disk may still be stopping.
+func (x *scene) writesAgain(n *cluster.Node) bool {
+	var before client.NodeStatus
+	x.await("node "+n.Name+" tells its state, or has ended", func() bool {
+		before = x.c.Status()[n.Name]
+		return before.Reachable || !n.Running()
+	})
+	x.await("node "+n.Name+" makes checkpoints again, or has ended", func() bool {
+		return !n.Running() || x.c.Status()[n.Name].CheckpointIndex > before.CheckpointIndex
+	})
+	return n.Running()
 }
 
 // fill writes a file until there is no room.
