@@ -75,22 +75,32 @@ func newTestCluster(t *testing.T) *testCluster {
 	return c
 }
 
-// freeAddr returns an address that nothing listens on: of an address of loopback
-// that is this process's own, where the system allows that, so that nobody else,
-// and no connection that goes out, is given the port meanwhile.
+// freeAddr returns an address that nothing listens on, and none twice: of an
+// address of loopback that is this process's own, where the system allows that,
+// so that nobody else, and no connection that goes out, is given the port
+// meanwhile.
 func freeAddr(t *testing.T) string {
 	t.Helper()
 	pid := os.Getpid()
-	lis, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.%d:0", 1+pid>>16&0x7f, pid>>8&0xff, 1+pid%254))
-	if err != nil {
-		lis, err = net.Listen("tcp", "127.0.0.1:0")
+	for range 1000 {
+		lis, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.%d:0", 1+pid>>16&0x7f, pid>>8&0xff, 1+pid%254))
+		if err != nil {
+			lis, err = net.Listen("tcp", "127.0.0.1:0")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		lis.Close()
+		if _, twice := given.LoadOrStore(lis.Addr().String(), true); !twice {
+			return lis.Addr().String()
+		}
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer lis.Close()
-	return lis.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
+
+// given are the addresses that freeAddr has returned.
+var given sync.Map
 
 func (c *testCluster) config(name string) Config {
 	return Config{
