@@ -108,15 +108,11 @@ func (f *turnFlags) waitGiven(cmd *cobra.Command) {
 
 // check refuses values that no session can have.
 func (f *turnFlags) check(cmd *cobra.Command) error {
-	if cmd.Flags().Changed("wait") && f.wait < 0 {
-		return usagef("--wait has to be 0 or more")
-	}
-	return checkTTL(f.ttl)
-}
-
-func checkTTL(ttl time.Duration) error {
-	if ttl < minLockTTL || ttl > session.MaxTTL {
+	switch {
+	case f.ttl < minLockTTL || f.ttl > session.MaxTTL:
 		return usagef("--ttl has to be from %v to %v", minLockTTL, session.MaxTTL)
+	case cmd.Flags().Changed("wait") && f.wait < 0:
+		return usagef("--wait has to be 0 or more")
 	}
 	return nil
 }

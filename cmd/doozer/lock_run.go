@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -20,7 +19,7 @@ import (
 	"github.com/doozer-store/doozer/client/session"
 )
 
-// turn is what lock, elect and run hold while a command runs.
+// turn is what lock and elect hold while a command runs.
 type turn interface {
 	Token() int64
 	Path() string
@@ -30,8 +29,7 @@ type turn interface {
 	Release(ctx context.Context) error
 }
 
-// runner runs a command under a turn. lock and elect differ in how they get one;
-// run has one turn after another for many runs of its command.
+// runner runs a command under a turn. lock and elect differ in how they get one.
 type runner struct {
 	c    *command
 	argv []string
@@ -49,24 +47,13 @@ type runner struct {
 	held atomic.Pointer[turn]
 }
 
-// run does it all: it finds the program, waits for its turn, runs the command and
-// gives the turn back. Its error has the exit status.
+// run does it all: it finds the program, starts the guard, opens a session that
+// both stand for, waits for its turn, runs the command and gives the turn back.
+// Its error has the exit status.
 func (r *runner) run(ctx context.Context) error {
 	if err := r.look(); err != nil {
 		return err
 	}
-	return r.withSession(ctx, r.c.stdin, func(_ *client.Client, s *session.Session) error {
-		status, err := r.within(ctx, s)
-		if err == nil && status != 0 {
-			return &exitError{status: status}
-		}
-		return err
-	})
-}
-
-// withSession starts the guard, if there is a command, and opens a session that
-// both stand for; all of it has ended when withSession returns.
-func (r *runner) withSession(ctx context.Context, stdin io.Reader, fn func(*client.Client, *session.Session) error) error {
 	opened, cancel := context.WithTimeout(ctx, r.c.timeout.d)
 	defer cancel()
 	db, err := client.Open(opened, r.c.uri, client.WithTimeout(r.c.timeout.d))
@@ -75,7 +62,7 @@ func (r *runner) withSession(ctx context.Context, stdin io.Reader, fn func(*clie
 	}
 	defer db.Close()
 	if len(r.argv) > 0 {
-		if r.guard, err = startGuard(r.c, stdin); err != nil {
+		if r.guard, err = startGuard(r.c); err != nil {
 			return err
 		}
 		defer r.guard.close()
@@ -84,11 +71,14 @@ func (r *runner) withSession(ctx context.Context, stdin io.Reader, fn func(*clie
 	if err != nil {
 		return unreachable(ctx, err)
 	}
-	err = fn(db, s)
-	if closeErr := s.Close(); err == nil && closeErr != nil {
+	status, err := r.within(ctx, s)
+	if closeErr := s.Close(); err == nil && closeErr != nil && status == 0 {
 		// The command has done its work; that others have to wait for the TTL
 		// is worth a line, not a status.
 		fmt.Fprintf(r.c.stderr, "doozer: %s\n", plain(closeErr.Error()))
+	}
+	if err == nil && status != 0 {
+		return &exitError{status: status}
 	}
 	return err
 }
@@ -192,12 +182,22 @@ func (r *runner) take(ctx context.Context, s *session.Session) (turn, error) {
 	return nil, err
 }
 
-// execute runs the command while t is held.
+// execute runs the command while t is held. It begins with enough time until the
+// deadline for the command to be ended in good order.
 func (r *runner) execute(ctx context.Context, s *session.Session, t turn) (status int, lost bool, err error) {
-	cmd := r.launch(t)
-	cmd.Forever, cmd.Foreground = r.keep, foreground(r.c.stdin)
-	if held, err := r.gainTime(ctx, s, t, cmd); !held {
-		return 0, true, err
+	cmd := launch{
+		Path: r.path, Args: r.argv, Env: r.environment(t), Forever: r.keep,
+		Foreground: foreground(r.c.stdin),
+		Term:       min(termBefore, r.ttl/3), Kill: min(killBefore, r.ttl/15),
+	}
+	for !r.keep && t.Deadline()-s.Now() <= cmd.Term+cmd.Kill {
+		l, err := s.Life(ctx)
+		if err == nil {
+			err = l.Fence(ctx)
+		}
+		if err != nil || t.Deadline() == 0 {
+			return 0, true, err
+		}
 	}
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
@@ -209,31 +209,7 @@ func (r *runner) execute(ctx context.Context, s *session.Session, t turn) (statu
 	if ctx.Err() != nil {
 		return 0, false, ctx.Err() // the signal came before anybody could pass it on
 	}
-	return r.guard.run(ward{launch: cmd, deadline: t.Deadline(), signals: signals})
-}
-
-// launch is the command under t.
-func (r *runner) launch(t turn) launch {
-	return launch{
-		Path: r.path, Args: r.argv, Env: r.environment(t),
-		Term: min(termBefore, r.ttl/3), Kill: min(killBefore, r.ttl/15),
-	}
-}
-
-// gainTime waits until there is enough time before the deadline for the command
-// to be ended in good order. It returns false if t is not held any more, or that
-// can't be known.
-func (r *runner) gainTime(ctx context.Context, s *session.Session, t turn, cmd launch) (held bool, err error) {
-	for !cmd.Forever && t.Deadline()-s.Now() <= cmd.Term+cmd.Kill {
-		l, err := s.Life(ctx)
-		if err == nil {
-			err = l.Fence(ctx)
-		}
-		if err != nil || t.Deadline() == 0 {
-			return false, err
-		}
-	}
-	return true, nil
+	return r.guard.run(cmd, t.Deadline(), signals)
 }
 
 // environment is the command's: that of doozer, and what it needs in order to
