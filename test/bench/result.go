@@ -1,10 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
+	"fmt"
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -13,7 +16,7 @@ import (
 type figures map[string]float64
 
 // better tells whether more of a figure is better.
-func better(name string) bool { return len(name) > 2 && name[len(name)-2:] == "/s" }
+func better(name string) bool { return strings.HasSuffix(name, "/s") }
 
 // cell is a system's figures of one piece of work over the rounds.
 type cell struct {
@@ -94,26 +97,20 @@ func (r *results) names(work string) []string {
 			}
 		}
 	}
-	slices.SortFunc(names, func(a, b string) int { return columnOf(a) - columnOf(b) })
+	slices.SortFunc(names, func(a, b string) int {
+		return cmp.Or(cmp.Compare(columnOf(a), columnOf(b)), cmp.Compare(a, b))
+	})
 	return names
 }
 
 var columns = []string{"ops/s", "events/s", "done %", "p50 ms", "p99 ms", "p99.9 ms", "max ms"}
 
-// columnOf puts rates first and latencies in their order, then the rest by
-// name.
+// columnOf is the place of a figure; those of one work alone come last.
 func columnOf(name string) int {
 	if i := slices.Index(columns, name); i >= 0 {
 		return i
 	}
-	order := len(columns)
-	for _, b := range []byte(name) {
-		order = order<<7 | int(b)
-		if order > 1<<40 {
-			break
-		}
-	}
-	return order
+	return len(columns)
 }
 
 func (r *results) save(path string) error {
@@ -126,5 +123,5 @@ func (r *results) save(path string) error {
 
 // machine says what the figures were measured on.
 func machine() string {
-	return cpuModel() + ", " + itoa(runtime.NumCPU()) + " cores, " + runtime.GOOS + "/" + runtime.GOARCH + ", " + runtime.Version()
+	return fmt.Sprintf("%s, %d cores, %s/%s, %s", cpuModel(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version())
 }

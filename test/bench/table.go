@@ -9,8 +9,6 @@ import (
 	"text/tabwriter"
 )
 
-func itoa(n int) string { return strconv.Itoa(n) }
-
 // cpuModel is the processor's name.
 func cpuModel() string {
 	data, err := os.ReadFile("/proc/cpuinfo")
