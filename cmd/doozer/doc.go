@@ -11,10 +11,11 @@
 // table.go and record.go format, limits.go says what is bounded. firedrill is
 // more than a file: its places (the program to run, the directories), its live
 // lines and its run are beside it; what it does and how that is shown are
-// packages drill and drill/report. lock and elect share a runner (lock_run.go)
-// and a guard: a process of this program that ends the command in time
-// (lock_guard.go is doozer's side of it, lock_warden.go its own, lock_linux.go
-// what only the kernel can do).
+// packages drill and drill/report. lock, elect and run share a runner
+// (lock_run.go) and a guard: a process of this program that ends the command in
+// time (lock_guard.go is doozer's side of it, lock_warden.go its own,
+// lock_linux.go what only the kernel can do). run_keep.go is the supervisor of
+// run, run_slot.go the numbered slots, run_list.go what shows them.
 //
 // # Rules
 //
@@ -32,7 +33,8 @@
 // which ends them before the command of watch --exec counts as ended. Those of
 // a fire drill, and its processes, have ended when drill.Run has returned; only
 // one of them at a time calls the live lines. lock has one that reads what the
-// guard reports, which ends with the guard, before the verb returns. The guard's
+// guard reports, which ends with the guard, before the verb returns; so does run,
+// and one that writes a slot's file, which ends before the slot is given up. The guard's
 // state belongs to the goroutine of warden.run; beside it one reads orders, and
 // one starts the command and waits for it.
 package main

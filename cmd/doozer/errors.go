@@ -16,7 +16,8 @@ const (
 	statusNoFile    = 3  // no such file
 	statusUsage     = 64 // the command line, or the script of txn, is wrong
 
-	// Those of lock and elect, beside the status of the command they run.
+	// Those of lock and elect, beside the status of the command they run. Of
+	// them run has the last two.
 	statusUnreachable = 69 // the store can't be reached
 	statusNotAcquired = 75 // not within --wait
 	statusLost        = 76 // lost while the command ran

@@ -45,9 +45,18 @@ const (
 	termBefore = 5 * time.Second
 	killBefore = time.Second
 
-	// minLockTTL is the shortest TTL of lock and elect; a shorter one is
+	// minLockTTL is the shortest TTL of lock, elect and run; a shorter one is
 	// refused: a beat that is a little late would end the command.
 	minLockTTL = 3 * time.Second
+
+	// minBackoff is the shortest --backoff of run: a command that fails at once
+	// costs two writes each time.
+	minBackoff = 10 * time.Millisecond
+
+	// retrySlot and maxRetrySlot are the first and the longest time before run
+	// asks a store again that can't answer.
+	retrySlot    = 250 * time.Millisecond
+	maxRetrySlot = 5 * time.Second
 
 	// orderLimit is how long an order to the guard of a command may wait for
 	// the pipe; a guard that does not read for so long gets no more orders.

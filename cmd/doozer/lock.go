@@ -108,11 +108,15 @@ func (f *turnFlags) waitGiven(cmd *cobra.Command) {
 
 // check refuses values that no session can have.
 func (f *turnFlags) check(cmd *cobra.Command) error {
-	switch {
-	case f.ttl < minLockTTL || f.ttl > session.MaxTTL:
-		return usagef("--ttl has to be from %v to %v", minLockTTL, session.MaxTTL)
-	case cmd.Flags().Changed("wait") && f.wait < 0:
+	if cmd.Flags().Changed("wait") && f.wait < 0 {
 		return usagef("--wait has to be 0 or more")
+	}
+	return checkTTL(f.ttl)
+}
+
+func checkTTL(ttl time.Duration) error {
+	if ttl < minLockTTL || ttl > session.MaxTTL {
+		return usagef("--ttl has to be from %v to %v", minLockTTL, session.MaxTTL)
 	}
 	return nil
 }

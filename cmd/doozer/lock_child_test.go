@@ -22,9 +22,12 @@ func init() {
 	}
 }
 
-// lockChild writes into path.log what it sees. how is "deaf": it ignores
+// lockChild writes into path.log what it sees; path-N.log in slot N of run. how is "deaf": it ignores
 // SIGTERM; or "fork": it leaves a child in a session of its own.
 func lockChild(path, how string) int {
+	if slot := os.Getenv("DOOZER_RUN_SLOT"); slot != "" {
+		path += "-" + slot
+	}
 	log, err := os.OpenFile(path+".log", os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o666)
 	if err != nil {
 		return 1

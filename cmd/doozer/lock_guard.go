@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"sync"
@@ -29,6 +30,8 @@ type order struct {
 	Start    *launch       `json:"start,omitempty"`
 	// Signal is passed on to the command.
 	Signal int `json:"signal,omitempty"`
+	// Stop ends the command: SIGTERM, and SIGKILL after its Grace.
+	Stop bool `json:"stop,omitempty"`
 }
 
 // launch is the command and how it is to end.
@@ -40,6 +43,11 @@ type launch struct {
 	Foreground bool `json:"foreground,omitempty"`
 	// Forever: there is no deadline.
 	Forever bool `json:"forever,omitempty"`
+	// Stay: the guard stays for the next command, and what this one leaves
+	// behind when it ends by itself is ended too.
+	Stay bool `json:"stay,omitempty"`
+	// Grace is the time between SIGTERM and SIGKILL after a Stop.
+	Grace time.Duration `json:"grace,omitempty"`
 	// Term and Kill are how long before the deadline SIGTERM and SIGKILL come.
 	Term time.Duration `json:"term"`
 	Kill time.Duration `json:"kill"`
@@ -70,9 +78,10 @@ type guard struct {
 	deadline time.Duration // the last one told
 }
 
-// startGuard starts the process. It has the same streams as doozer, for the
-// command, and a process group of its own: what stops doozer's leaves it alone.
-func startGuard(c *command) (*guard, error) {
+// startGuard starts the process. It has the same streams as doozer, but for
+// stdin, for the command, and a process group of its own: what stops doozer's
+// leaves it alone.
+func startGuard(c *command, stdin io.Reader) (*guard, error) {
 	orders, to, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -83,7 +92,7 @@ func startGuard(c *command) (*guard, error) {
 	}
 	g := &guard{to: to, from: from, reports: make(chan notice)}
 	g.cmd = exec.Command(ownProgram(), guardArg)
-	g.cmd.Stdin, g.cmd.Stdout, g.cmd.Stderr = c.stdin, c.out, c.stderr
+	g.cmd.Stdin, g.cmd.Stdout, g.cmd.Stderr = stdin, c.out, c.stderr
 	g.cmd.ExtraFiles = []*os.File{orders, reports}
 	g.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	g.cmd.WaitDelay = childGrace
@@ -140,22 +149,37 @@ func (g *guard) close() {
 	g.from.Close()
 }
 
+// ward is a command for the guard, and what reaches it from outside.
+type ward struct {
+	launch
+	deadline time.Duration
+	// signals are passed on to it.
+	signals <-chan os.Signal
+	// stop ends it when it is closed; nil: nothing does.
+	stop <-chan struct{}
+	// started is told its process, once; nil: nobody wants to know.
+	started func(pid int)
+}
+
 // run starts the command and waits for its end, passing signals on. The second
 // result tells that it was ended because of the deadline.
-func (g *guard) run(s launch, deadline time.Duration, signals <-chan os.Signal) (status int, lost bool, err error) {
-	g.tell(order{Deadline: deadline, Start: &s})
+func (g *guard) run(w ward) (status int, lost bool, err error) {
+	g.tell(order{Deadline: w.deadline, Start: &w.launch})
 	pid := 0
 	tick := time.NewTicker(wardenTick)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			if !s.Forever && pid != 0 && g.due(s.Kill/2) {
+			if !w.Forever && pid != 0 && g.due(w.Kill/2) {
 				// The guard should have done so; it may be stopped.
 				syscall.Kill(-pid, syscall.SIGKILL)
 				syscall.Kill(g.cmd.Process.Pid, syscall.SIGCONT)
 			}
-		case sig := <-signals:
+		case <-w.stop:
+			w.stop = nil
+			g.tell(order{Stop: true})
+		case sig := <-w.signals:
 			if n, ok := sig.(syscall.Signal); ok {
 				g.tell(order{Signal: int(n)})
 			}
@@ -165,11 +189,14 @@ func (g *guard) run(s launch, deadline time.Duration, signals <-chan os.Signal) 
 				endGroup(pid)
 				return 0, false, errGuardGone
 			case r.Error != "":
-				return 0, false, fmt.Errorf("%s: %s", s.Args[0], r.Error)
+				return 0, false, fmt.Errorf("%s: %s", w.Args[0], r.Error)
 			case r.Ended:
 				return r.Status, r.Lost, nil
 			}
 			pid = max(pid, r.Pid)
+			if w.started != nil {
+				w.started(pid)
+			}
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -19,7 +20,7 @@ import (
 	"github.com/doozer-store/doozer/client/session"
 )
 
-// turn is what lock and elect hold while a command runs.
+// turn is what lock, elect and run hold while a command runs.
 type turn interface {
 	Token() int64
 	Path() string
@@ -29,7 +30,8 @@ type turn interface {
 	Release(ctx context.Context) error
 }
 
-// runner runs a command under a turn. lock and elect differ in how they get one.
+// runner runs a command under a turn. lock and elect differ in how they get one;
+// run has one turn after another for many runs of its command.
 type runner struct {
 	c    *command
 	argv []string
@@ -47,13 +49,24 @@ type runner struct {
 	held atomic.Pointer[turn]
 }
 
-// run does it all: it finds the program, starts the guard, opens a session that
-// both stand for, waits for its turn, runs the command and gives the turn back.
-// Its error has the exit status.
+// run does it all: it finds the program, waits for its turn, runs the command and
+// gives the turn back. Its error has the exit status.
 func (r *runner) run(ctx context.Context) error {
 	if err := r.look(); err != nil {
 		return err
 	}
+	return r.withSession(ctx, r.c.stdin, func(_ *client.Client, s *session.Session) error {
+		status, err := r.within(ctx, s)
+		if err == nil && status != 0 {
+			return &exitError{status: status}
+		}
+		return err
+	})
+}
+
+// withSession starts the guard, if there is a command, and opens a session that
+// both stand for; all of it has ended when withSession returns.
+func (r *runner) withSession(ctx context.Context, stdin io.Reader, fn func(*client.Client, *session.Session) error) error {
 	opened, cancel := context.WithTimeout(ctx, r.c.timeout.d)
 	defer cancel()
 	db, err := client.Open(opened, r.c.uri, client.WithTimeout(r.c.timeout.d))
@@ -62,7 +75,7 @@ func (r *runner) run(ctx context.Context) error {
 	}
 	defer db.Close()
 	if len(r.argv) > 0 {
-		if r.guard, err = startGuard(r.c); err != nil {
+		if r.guard, err = startGuard(r.c, stdin); err != nil {
 			return err
 		}
 		defer r.guard.close()
@@ -71,14 +84,11 @@ func (r *runner) run(ctx context.Context) error {
 	if err != nil {
 		return unreachable(ctx, err)
 	}
-	status, err := r.within(ctx, s)
-	if closeErr := s.Close(); err == nil && closeErr != nil && status == 0 {
+	err = fn(db, s)
+	if closeErr := s.Close(); err == nil && closeErr != nil {
 		// The command has done its work; that others have to wait for the TTL
 		// is worth a line, not a status.
 		fmt.Fprintf(r.c.stderr, "doozer: %s\n", plain(closeErr.Error()))
-	}
-	if err == nil && status != 0 {
-		return &exitError{status: status}
 	}
 	return err
 }
@@ -182,22 +192,12 @@ func (r *runner) take(ctx context.Context, s *session.Session) (turn, error) {
 	return nil, err
 }
 
-// execute runs the command while t is held. It begins with enough time until the
-// deadline for the command to be ended in good order.
+// execute runs the command while t is held.
 func (r *runner) execute(ctx context.Context, s *session.Session, t turn) (status int, lost bool, err error) {
-	cmd := launch{
-		Path: r.path, Args: r.argv, Env: r.environment(t), Forever: r.keep,
-		Foreground: foreground(r.c.stdin),
-		Term:       min(termBefore, r.ttl/3), Kill: min(killBefore, r.ttl/15),
-	}
-	for !r.keep && t.Deadline()-s.Now() <= cmd.Term+cmd.Kill {
-		l, err := s.Life(ctx)
-		if err == nil {
-			err = l.Fence(ctx)
-		}
-		if err != nil || t.Deadline() == 0 {
-			return 0, true, err
-		}
+	cmd := r.launch(t)
+	cmd.Forever, cmd.Foreground = r.keep, foreground(r.c.stdin)
+	if held, err := r.gainTime(ctx, s, t, cmd); !held {
+		return 0, true, err
 	}
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
@@ -209,7 +209,31 @@ func (r *runner) execute(ctx context.Context, s *session.Session, t turn) (statu
 	if ctx.Err() != nil {
 		return 0, false, ctx.Err() // the signal came before anybody could pass it on
 	}
-	return r.guard.run(cmd, t.Deadline(), signals)
+	return r.guard.run(ward{launch: cmd, deadline: t.Deadline(), signals: signals})
+}
+
+// launch is the command under t.
+func (r *runner) launch(t turn) launch {
+	return launch{
+		Path: r.path, Args: r.argv, Env: r.environment(t),
+		Term: min(termBefore, r.ttl/3), Kill: min(killBefore, r.ttl/15),
+	}
+}
+
+// gainTime waits until there is enough time before the deadline for the command
+// to be ended in good order. It returns false if t is not held any more, or that
+// can't be known.
+func (r *runner) gainTime(ctx context.Context, s *session.Session, t turn, cmd launch) (held bool, err error) {
+	for !cmd.Forever && t.Deadline()-s.Now() <= cmd.Term+cmd.Kill {
+		l, err := s.Life(ctx)
+		if err == nil {
+			err = l.Fence(ctx)
+		}
+		if err != nil || t.Deadline() == 0 {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // environment is the command's: that of doozer, and what it needs in order to

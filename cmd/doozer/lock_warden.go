@@ -22,9 +22,10 @@ type warden struct {
 	deadline time.Duration
 	pid      int // of the command, and its process group; 0: none
 	// termed and killed: the command was told to end; lost: because of the
-	// deadline. orphaned: doozer is gone, and endBy is when it has to be over.
+	// deadline. ending: because doozer is gone, or has said so; endBy is when it
+	// has to be over.
 	termed, killed, lost bool
-	orphaned             bool
+	ending               bool
 	endBy                time.Duration
 }
 
@@ -49,8 +50,8 @@ func (w *warden) read(r io.Reader) {
 	}
 }
 
-// run follows orders and the clock until the command has ended, or doozer is
-// gone without having given one.
+// run follows orders and the clock until the command has ended, unless it is to
+// stay for more, or doozer is gone without having given one.
 func (w *warden) run() int {
 	// What ends doozer from a terminal or a service manager reaches the
 	// command through doozer. The guard has to live until the command is dead.
@@ -78,18 +79,25 @@ func (w *warden) run() int {
 			}
 		case e := <-w.exits:
 			w.end(e)
-			return statusDone
+			if !w.start.Stay || orders == nil {
+				return statusDone
+			}
+			w.ready()
 		case <-tick.C:
 		}
 		w.look(session.BootTime())
 	}
 }
 
-// obey does one order. It returns true if the command could not be started.
+// obey does one order. It returns true if the command could not be started, and
+// there will be no other.
 func (w *warden) obey(o order) (failed bool) {
 	w.deadline = max(w.deadline, o.Deadline)
 	if o.Signal != 0 {
 		w.signal(syscall.Signal(o.Signal))
+	}
+	if o.Stop && w.pid != 0 {
+		w.endWithin(w.start.Grace)
 	}
 	if o.Start == nil || w.pid != 0 {
 		return false
@@ -100,7 +108,7 @@ func (w *warden) obey(o order) (failed bool) {
 	r := <-started
 	w.pid = r.Pid
 	w.reports.Encode(r)
-	return r.Error != ""
+	return r.Error != "" && !w.start.Stay
 }
 
 // spawn starts the command and waits for it. It keeps its thread: the kernel
@@ -125,13 +133,28 @@ func (w *warden) orphan() bool {
 	if w.pid == 0 {
 		return true
 	}
-	w.orphaned = true
-	w.endBy = session.BootTime() + childGrace
-	if !w.start.Forever {
-		w.endBy = min(w.endBy, w.deadline-w.start.Kill)
-	}
-	w.term()
+	w.endWithin(childGrace)
 	return false
+}
+
+// endWithin makes the command end: with SIGTERM now, with SIGKILL after the time
+// given, or before the deadline.
+func (w *warden) endWithin(grace time.Duration) {
+	endBy := session.BootTime() + grace
+	if !w.start.Forever {
+		endBy = min(endBy, w.deadline-w.start.Kill)
+	}
+	if !w.ending || endBy < w.endBy {
+		w.endBy = endBy
+	}
+	w.ending = true
+	w.term()
+}
+
+// ready makes the warden one that has no command.
+func (w *warden) ready() {
+	w.pid, w.endBy = 0, 0
+	w.termed, w.killed, w.lost, w.ending = false, false, false, false
 }
 
 // look does what the clock says.
@@ -139,7 +162,7 @@ func (w *warden) look(now time.Duration) {
 	if w.pid == 0 {
 		return
 	}
-	if w.orphaned && now >= w.endBy {
+	if w.ending && now >= w.endBy {
 		w.kill()
 	}
 	if w.start.Forever {
@@ -179,10 +202,10 @@ func (w *warden) signal(sig syscall.Signal) {
 	}
 }
 
-// end tells that the command has ended. If it was told to, nothing of it may
-// go on: neither its process group nor what has left that.
+// end tells that the command has ended. If it was told to, or others come after
+// it, nothing of it may go on: neither its process group nor what has left that.
 func (w *warden) end(e ended) {
-	if w.termed || w.killed {
+	if w.termed || w.killed || w.start.Stay {
 		syscall.Kill(-w.pid, syscall.SIGKILL)
 		endDescendants()
 	}

@@ -98,7 +98,7 @@ func (c *command) locks(ctx context.Context, db *client.Client) error {
 
 // place describes one entry with what its session says; sessions has those that
 // were read.
-func (c *command) place(ctx context.Context, db *client.Client, sessions map[string]*placeJSON, e line.Entry) (placeJSON, error) {
+func (c *command) place(ctx context.Context, db session.Store, sessions map[string]*placeJSON, e line.Entry) (placeJSON, error) {
 	s := sessions[e.Session]
 	if s == nil {
 		s = &placeJSON{}
@@ -113,7 +113,7 @@ func (c *command) place(ctx context.Context, db *client.Client, sessions map[str
 }
 
 // read fills in what the file of a session says.
-func (p *placeJSON) read(ctx context.Context, db *client.Client, id string) error {
+func (p *placeJSON) read(ctx context.Context, db session.Store, id string) error {
 	if id == "" {
 		return nil
 	}

@@ -88,6 +88,7 @@ func TestRealVerbs(t *testing.T) {
 		{line: "lock -w 0 k -- true", status: 75}, {line: "lock x", status: 64}, {line: "lock k --break 1", status: 3},
 		{line: "locks", stdout: `LOCK .*\nj +held .*\nk +held .*\n`}, {line: "locks k -o json", stdout: `\{"lock":"k","mode":"mutex","limit":1,"state":"held",.*\}\n`},
 		{line: "elect y --value v -- true"}, {line: "elect y", status: 64},
+		{line: "run --list", stdout: ""}, {line: "run z -- true", status: 64}, {line: "run --recount -n 2 z", status: 3}, {line: "run -n 2 y -- true", status: 64},
 		{line: "completion bash", stdout: ".*__complete.*"}, {line: "help get", stdout: "Get prints.*"},
 		{line: "help -o json none", status: 64},
 		{line: "ring r", status: 3}, {line: "ring r new", stdout: rev}, {line: "ring r add n1 x:1 -o json", stdout: revJSON}, {line: "ring r new", status: 1},

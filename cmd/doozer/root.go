@@ -105,6 +105,7 @@ func (c *command) root() *cobra.Command {
 	c.addLock(root)
 	c.addLocks(root)
 	c.addElect(root)
+	c.addRun(root)
 	c.addFiredrill(root)
 	c.addVersion(root)
 	c.addCompletion(root)
