@@ -238,3 +238,27 @@ func TestRealRunErrors(t *testing.T) {
 	}
 	saying("stopped")
 }
+
+// TestRealRunLeftBehind: what a command left behind when it ended, also in a
+// session of its own, is dead when it starts again.
+func TestRealRunLeftBehind(t *testing.T) {
+	t.Parallel()
+	c := startReal(t, 1)
+	file := filepath.Join(t.TempDir(), "file")
+	h := hold(t, c.target(), file, "fork", "run", "-n", "1", "--ttl", "10m", "--backoff", "10ms", "--max-backoff", "20ms", "x")
+	for i := range 3 {
+		said(t, file+"-1", "begin", i+1)
+		c.until("it runs again", func() (bool, string) {
+			r := untilRuns(t, c, "x", 0, slotRunning)[0]
+			if r.Restarts != i {
+				return false, fmt.Sprintf("%+v", r)
+			}
+			return syscall.Kill(r.Pid, syscall.SIGKILL) == nil, ""
+		})
+	}
+	said(t, file+"-1", "begin", 4)
+	h.signal(syscall.SIGTERM)
+	if status := h.status(t); status != 0 {
+		t.Errorf("status %d, stderr %s", status, &h.stderr)
+	}
+}
