@@ -95,7 +95,7 @@ func (h *handCore) store(m *raftpb.Message) {
 	h.t.Helper()
 	if s := m.GetSnapshot(); !raft.IsEmptySnap(s) {
 		meta := s.GetMetadata()
-		hs := &raftpb.HardState{Term: m.Term, Vote: m.Vote, Commit: m.Commit}
+		hs := &raftpb.HardState{Term: m.Term, Vote: m.Vote, Commit: new(min(m.GetCommit(), meta.GetIndex()))}
 		if err := h.log.Reset(meta.GetIndex(), meta.GetTerm(), hs); err != nil {
 			h.t.Fatal(err)
 		}

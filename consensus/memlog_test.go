@@ -140,6 +140,9 @@ func (l *memLog) Reset(index, term uint64, hs *raftpb.HardState) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if hs.GetCommit() > index {
+		return fmt.Errorf("%w: commit %d, reset to %d", errMemLog, hs.GetCommit(), index)
+	}
 	l.now = logState{base: index, baseTerm: term, hs: hs}
 	l.durable = l.now
 	l.resets++

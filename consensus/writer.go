@@ -73,6 +73,15 @@ func (w *writer) step(msgs []*raftpb.Message) bool {
 
 func (w *writer) write(msgs []*raftpb.Message) error {
 	for _, m := range msgs {
+		es := m.GetEntries()
+		if k := len(w.entries); k > 0 && len(es) > 0 && es[0].GetIndex() != w.entries[k-1].GetIndex()+1 {
+			// It replaces entries of this batch: first write those, with the
+			// commit index of then. The message's own may be that of entries
+			// which it brings, and would call those committed that they replace.
+			if err := w.flush(); err != nil {
+				return err
+			}
+		}
 		if s := m.GetSnapshot(); !raft.IsEmptySnap(s) {
 			if err := w.install(m); err != nil {
 				return err
@@ -80,15 +89,7 @@ func (w *writer) write(msgs []*raftpb.Message) error {
 		} else if m.Term != nil {
 			w.setHard(m)
 		}
-		if es := m.GetEntries(); len(es) > 0 {
-			if k := len(w.entries); k > 0 && es[0].GetIndex() != w.entries[k-1].GetIndex()+1 {
-				// It replaces entries of this batch: first write those.
-				if err := w.flush(); err != nil {
-					return err
-				}
-			}
-			w.entries = append(w.entries, es...)
-		}
+		w.entries = append(w.entries, es...)
 		// Without answers nobody depends on it: it may stay in memory.
 		w.sync = w.sync || len(m.GetResponses()) > 0
 		w.responses = append(w.responses, m.GetResponses()...)
@@ -176,10 +177,13 @@ func (w *writer) install(m *raftpb.Message) error {
 	if err != nil {
 		return fmt.Errorf("installing a snapshot: %w", err)
 	}
-	if err := w.n.cfg.Log.Reset(snap.GetIndex(), snap.GetTerm(), w.hard); err != nil {
+	// Entries that follow the snapshot may be committed already: they are in
+	// the same message and come next, and the commit index with them.
+	hs := &raftpb.HardState{Term: new(w.hard.GetTerm()), Vote: new(w.hard.GetVote()), Commit: new(min(w.hard.GetCommit(), snap.GetIndex()))}
+	if err := w.n.cfg.Log.Reset(snap.GetIndex(), snap.GetTerm(), hs); err != nil {
 		return err
 	}
-	w.due, w.vote, w.unsynced = false, false, false
+	w.due, w.vote, w.unsynced = w.hard.GetCommit() > snap.GetIndex(), false, false
 	w.n.cfg.Logger.Info("snapshot installed", "index", snap.GetIndex())
 	return nil
 }

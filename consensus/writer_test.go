@@ -80,9 +80,44 @@ func TestWriterSyncs(t *testing.T) {
 	}
 }
 
+// TestWriterReplaces: entries of a new leader come with a commit index that
+// speaks of them, while those they replace still wait for the disk. What is on
+// disk calls nothing committed that is not, between any two writes.
+func TestWriterReplaces(t *testing.T) {
+	log := &memLog{now: logState{base: 1, baseTerm: 1, entries: []*raftpb.Entry{entry(2, 1)}}}
+	w := newWriter(t, log)
+	answer := &raftpb.Message{To: new(uint64(1))}
+	writes := 0
+	log.setHook(func([]*raftpb.Entry) error {
+		writes++
+		if s := log.state(); s.hs.GetCommit() > 2 {
+			t.Errorf("before write %d, entries up to %d are committed, of term %d", writes, s.hs.GetCommit(), s.entries[s.hs.GetCommit()-2].GetTerm())
+		}
+		return nil
+	})
+	err := w.write([]*raftpb.Message{
+		storageMessage(2, 2, []*raftpb.Entry{entry(3, 2), entry(4, 2)}, answer),
+		storageMessage(3, 4, []*raftpb.Entry{entry(3, 3), entry(4, 3)}, answer),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := log.state()
+	if writes != 2 || s.last() != 4 || s.entries[2].GetTerm() != 3 || s.hs.GetTerm() != 3 || s.hs.GetCommit() != 4 {
+		t.Errorf("after %d writes the log ends at %d, %v", writes, s.last(), s.hs)
+	}
+}
+
 // TestWriterInstalls: what came before a snapshot is stored as of then, the
-// entries that follow it after it, though all come at once.
+// entries that follow it after it, though all come at once; and so is a commit
+// index that speaks of these.
 func TestWriterInstalls(t *testing.T) {
+	for _, commit := range []uint64{20, 21} {
+		writerInstalls(t, commit)
+	}
+}
+
+func writerInstalls(t *testing.T, commit uint64) {
 	log := &memLog{now: logState{base: 1, baseTerm: 1, entries: []*raftpb.Entry{entry(2, 1)}}}
 	w := newWriter(t, log)
 	meta := Meta{Index: 20, Term: 3, ConfState: &raftpb.ConfState{Voters: []uint64{1}}}
@@ -103,14 +138,14 @@ func TestWriterInstalls(t *testing.T) {
 		jobs[0].done <- jobs[0].install()
 	})
 	answer := &raftpb.Message{To: new(uint64(1))}
-	snap := storageMessage(3, 20, []*raftpb.Entry{entry(21, 3)}, answer)
+	snap := storageMessage(3, commit, []*raftpb.Entry{entry(21, 3)}, answer)
 	snap.Snapshot = &raftpb.Snapshot{Metadata: &raftpb.SnapshotMetadata{Index: &meta.Index, Term: &meta.Term, ConfState: meta.ConfState}}
 	if err := w.write([]*raftpb.Message{storageMessage(2, 1, []*raftpb.Entry{entry(3, 2)}, answer), snap}); err != nil {
 		t.Fatal(err)
 	}
 	w.n.wg.Wait()
-	if s := log.state(); order != "state" || s.base != 20 || s.last() != 21 || s.hs.GetTerm() != 3 || s.hs.GetCommit() != 20 {
-		t.Errorf("%q, log after %d to %d, %v", order, s.base, s.last(), s.hs)
+	if s := log.state(); order != "state" || s.base != 20 || s.last() != 21 || s.hs.GetTerm() != 3 || s.hs.GetCommit() != commit {
+		t.Errorf("%q, log after %d to %d, %v, want commit %d", order, s.base, s.last(), s.hs, commit)
 	}
 	if w.n.staged.busy {
 		t.Error("there is no room for the next snapshot")

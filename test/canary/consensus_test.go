@@ -47,6 +47,11 @@ func consensusMutations() []mutation {
 			pkg:       "./consensus", run: "TestWriterSyncs", caught: `a vote: 0 syncs, want 1`,
 		},
 		{
+			name: "commit-before-its-entries", bug: "entries that others replace are stored with the commit index that came with those",
+			edits: []edit{{"consensus/writer.go", "		es := m.GetEntries()\n", "		es := m.GetEntries()\n		if m.Term != nil && raft.IsEmptySnap(m.GetSnapshot()) {\n			w.setHard(m)\n		}\n"}},
+			pkg:   "./consensus", run: "TestWriterReplaces", caught: `before write 2, entries up to 4 are committed, of term 2`,
+		},
+		{
 			name: "members-not-in-checkpoint", bug: "a checkpoint has the members of the start",
 			edits: []edit{{"consensus/snapshot.go", "m.ConfState = k.n.storage.confState()", "m.ConfState = k.n.cfg.State.ConfState"}},
 			pkg:   "./consensus", run: "TestConfChange", caught: `it did not come: the learner in a checkpoint`,
