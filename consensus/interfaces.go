@@ -32,7 +32,8 @@ type Log interface {
 // Transport carries messages to peers. Its methods do not block.
 type Transport interface {
 	// Send sends messages in order, or drops them. It may keep the messages,
-	// not the slice.
+	// not the slice. Whatever becomes of a MsgSnap, Node.SnapshotSent must be
+	// called: raft sends its receiver nothing else until then.
 	Send(msgs []*raftpb.Message)
 	// Forward sends commands to the leader of term, after those sent before on
 	// the same connection; false: they were not and will not be sent. What is

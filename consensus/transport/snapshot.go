@@ -22,11 +22,12 @@ import (
 // it.
 
 // sendSnapshot starts sending, unless a snapshot is on its way to the peer
-// already: then the end of that one is the answer to both.
+// already: then the end of that one is the answer to both. A peer that has
+// another address by now is told of too: raft waits for the answer.
 func (l *link) sendSnapshot(m *raftpb.Message) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.snapping || l.ctx.Err() != nil {
+	if l.snapping {
 		return
 	}
 	l.snapping = l.t.spawn(func() {
@@ -34,13 +35,22 @@ func (l *link) sendSnapshot(m *raftpb.Message) {
 		l.mu.Lock()
 		l.snapping = false
 		l.mu.Unlock()
-		if l.ctx.Err() == nil {
-			l.t.c.Handler.SnapshotSent(l.id, err)
-		}
+		l.t.snapshotSent(l.id, err)
 	})
 }
 
+// snapshotSent tells how the sending of a snapshot ended, unless the transport
+// is closing.
+func (t *Transport) snapshotSent(id uint64, err error) {
+	if t.ctx.Err() == nil {
+		t.c.Handler.SnapshotSent(id, err)
+	}
+}
+
 func (l *link) streamSnapshot(m *raftpb.Message) error {
+	if err := l.ctx.Err(); err != nil {
+		return err
+	}
 	if l.t.c.OpenSnapshot == nil {
 		return errors.New("transport: no snapshots here")
 	}

@@ -158,6 +158,48 @@ func TestSnapshotOnlyOne(t *testing.T) {
 	})
 }
 
+// Whatever becomes of a snapshot, its end is told: raft sends the peer nothing
+// until then.
+func TestSnapshotEndIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		opened := make(chan *io.PipeWriter, 10)
+		ns := nodes(t, 2, func(c *Config) {
+			c.OpenSnapshot = func() (SnapshotMeta, io.ReadCloser, error) {
+				r, w := io.Pipe()
+				opened <- w
+				return SnapshotMeta{Index: 1, Term: 1}, r, nil
+			}
+		})
+		var got []byte
+		var m *raftpb.Message
+		ns[1].snapshot = take(&got, &m)
+		failed := func(n int) {
+			t.Helper()
+			ns[0].wait(t, "failure", func() bool { return len(ns[0].sent) == n && ns[0].sent[n-1] != nil })
+		}
+
+		// The peer gets another address while it is being sent.
+		ns[0].Send([]*raftpb.Message{snapMessage()})
+		w := <-opened
+		if _, err := w.Write(make([]byte, 2*chunkBytes)); err != nil {
+			t.Fatal(err)
+		}
+		old := ns[0].link(2)
+		ns[0].SetPeer(2, "elsewhere")
+		_ = w.Close()
+		failed(1)
+
+		// Before it is sent, but after the link was found.
+		old.sendSnapshot(snapMessage())
+		failed(2)
+
+		// The peer is not known yet, or not any more.
+		ns[0].RemovePeer(2)
+		ns[0].Send([]*raftpb.Message{snapMessage()})
+		failed(3)
+	})
+}
+
 // Streams a broken or hostile peer could send.
 func TestSnapshotDamaged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

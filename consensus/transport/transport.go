@@ -130,12 +130,16 @@ func (t *Transport) link(id uint64) *link { return (*t.links.Load())[id] }
 // Send hands messages to the connections of their To. It never blocks: a
 // message for which there is no connection or no room is dropped, and the
 // peer reported Unreachable. A MsgSnap is sent on a stream of its own, at
-// most one a peer at a time; SnapshotSent tells how it ended. The messages
-// must not be changed afterwards.
+// most one a peer at a time; SnapshotSent tells how it ended, always, since
+// raft sends such a peer nothing else until then. The messages must not be
+// changed afterwards.
 func (t *Transport) Send(msgs []*raftpb.Message) {
 	for _, m := range msgs {
 		l := t.link(m.GetTo())
 		switch {
+		case l == nil && m.GetType() == raftpb.MsgSnap:
+			// Of a peer that was added, raft may know first.
+			t.spawn(func() { t.snapshotSent(m.GetTo(), ErrUnknownPeer) })
 		case l == nil: // removed; raft will learn of it
 		case m.GetType() == raftpb.MsgSnap:
 			l.sendSnapshot(m)
