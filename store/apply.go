@@ -48,7 +48,7 @@ func (s *Store) Apply(index uint64, now int64, cmd []byte) (Result, []*Event) {
 		return Result{Rev: s.rev, Client: s.register()}, nil
 	case Configure:
 		epoch := s.config.Epoch
-		s.config = s.config.merge(c.Config)
+		s.configure(s.config.merge(c.Config))
 		if s.config.Epoch > epoch {
 			s.beginEpoch(epoch)
 		}
@@ -111,6 +111,7 @@ func (s *Store) write(c *Command) (Result, []*Event) {
 	s.rev++
 	for i, e := range events {
 		s.add(nodes[i], e)
+		s.forget(nodes[i])
 	}
 	clear(nodes)
 	s.slide()

@@ -6,15 +6,20 @@ import (
 	"unsafe"
 )
 
-// commandVersion is the first byte of every encoded command.
-const commandVersion = 1
+// The first byte of every encoded command is its version: 2 of a Configure that
+// says which files are volatile, 1 of all others, which is all that there was
+// before.
+const (
+	commandVersion  = 1
+	volatileVersion = 2
+)
 
 // opDel is the flag of an operation that deletes.
 const opDel = 1
 
 // Append appends c's encoding to dst:
 //
-//	version  1 byte: 1
+//	version  1 byte: 1, or 2 of a Configure with volatile globs
 //	kind     1 byte
 //	client   uvarint; if not 0, seq and ack, uvarints
 //	author   uvarint length, bytes
@@ -23,12 +28,17 @@ const opDel = 1
 //	ops      uvarint count; for each: flags 1 byte (1: delete), path, and
 //	         unless it deletes the value; both as length and bytes
 //	config   of Configure only: cluster id 16 bytes, epoch, history, history
-//	         bytes, client TTL, max clients, client window, uvarints
+//	         bytes, client TTL, max clients, client window, uvarints, and in
+//	         version 2 the volatile globs as length and bytes
 //
 // This is what the log stores for ever: a change needs a new version, and the
 // old one stays readable.
 func (c *Command) Append(dst []byte) []byte {
-	dst = append(dst, commandVersion, byte(c.Kind))
+	version := byte(commandVersion)
+	if c.Kind == Configure && c.Config != nil && c.Config.Volatile != "" {
+		version = volatileVersion
+	}
+	dst = append(dst, version, byte(c.Kind))
 	dst = binary.AppendUvarint(dst, c.Client)
 	if c.Client != 0 {
 		dst = binary.AppendUvarint(dst, c.Seq)
@@ -55,6 +65,9 @@ func (c *Command) Append(dst []byte) []byte {
 	}
 	if c.Kind == Configure && c.Config != nil {
 		dst = c.Config.append(dst)
+	}
+	if version == volatileVersion {
+		dst = appendString(dst, c.Config.Volatile)
 	}
 	return dst
 }
@@ -86,7 +99,8 @@ func DecodeCommand(b []byte) (Command, error) {
 // large enough.
 func (c *Command) decode(b []byte) *Error {
 	d := decoder{b: b}
-	if v := d.byte(); v != commandVersion {
+	version := d.byte()
+	if version != commandVersion && version != volatileVersion {
 		return badRequest("not a command of a version that this program knows")
 	}
 	*c = Command{Kind: Kind(d.byte()), Conds: c.Conds[:0], Ops: c.Ops[:0]}
@@ -109,12 +123,21 @@ func (c *Command) decode(b []byte) *Error {
 	if c.Kind == Configure {
 		c.Config = d.config()
 	}
+	if version == volatileVersion {
+		if c.Kind != Configure {
+			return badRequest("a command of a version that only a configure has")
+		}
+		if c.Config.Volatile = d.string(); c.Config.Volatile == "" {
+			d.fail()
+		}
+	}
 	if d.bad || len(d.b) > 0 {
 		return badRequest("a damaged command")
 	}
 	return nil
 }
 
+// append appends the settings but Volatile, which came later.
 func (c *Config) append(dst []byte) []byte {
 	dst = append(dst, c.ClusterID[:]...)
 	dst = binary.AppendUvarint(dst, c.Epoch)
@@ -125,6 +148,7 @@ func (c *Config) append(dst []byte) []byte {
 	return binary.AppendUvarint(dst, uint64(c.ClientWindow))
 }
 
+// config reads what append appended.
 func (d *decoder) config() *Config {
 	c := new(Config)
 	copy(c.ClusterID[:], d.take(len(c.ClusterID)))

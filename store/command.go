@@ -80,7 +80,15 @@ type Config struct {
 	ClientTTL    int64 // nanoseconds of log time a client may be idle
 	MaxClients   int
 	ClientWindow int // sequence numbers a client may have without a result
+	// Volatile are globs, one a line, of files that are written often and whose
+	// past nobody needs: see Volatile files in the package's comment. In a
+	// Configure command, no text leaves them as they are, and NoVolatile says
+	// that there are none.
+	Volatile string
 }
+
+// NoVolatile is the Config.Volatile that no file matches.
+const NoVolatile = "/"
 
 // Options are a node's own limits on what it proposes. They never decide what
 // Apply answers.
@@ -228,6 +236,16 @@ func (c *Config) check() *Error {
 		!within(int64(c.ClientWindow), maxClientWindow) {
 		return badRequest("a setting is out of range")
 	}
+	_, err := compileVolatile(c.Volatile)
+	return err
+}
+
+// Validate returns nil if a Configure command with c would not be refused. The
+// error is an *Error with Code BadRequest.
+func (c *Config) Validate() error {
+	if err := c.check(); err != nil {
+		return err
+	}
 	return nil
 }
 
@@ -262,6 +280,9 @@ func (c Config) merge(n *Config) Config {
 	}
 	if n.ClientWindow != 0 {
 		c.ClientWindow = n.ClientWindow
+	}
+	if n.Volatile != "" {
+		c.Volatile = strings.Clone(n.Volatile)
 	}
 	return c
 }

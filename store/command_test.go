@@ -19,6 +19,7 @@ func sampleCommands() []Command {
 			Conds: []Condition{{Path: "/d", Kind: Missing}, {Path: "/e", Kind: Unchanged, Rev: 1 << 40}, {Path: "/f", Kind: Any}}},
 		{Kind: System, Ops: []Op{{Path: "/ctl/node/1/name", Value: []byte("n")}}},
 		{Kind: Configure, Config: &Config{ClusterID: [16]byte{1, 15: 2}, Epoch: 3, History: 4, HistoryBytes: 5, ClientTTL: 6, MaxClients: 7, ClientWindow: 8}},
+		{Kind: Configure, Config: &Config{History: 4, Volatile: "/s/*\n/t/**"}},
 	}
 }
 
@@ -75,12 +76,19 @@ func TestCommandFormat(t *testing.T) {
 	if got := string(c.Append(nil)); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
+	c = Command{Kind: Configure, Config: &Config{ClusterID: c.Config.ClusterID, History: 4, Volatile: "/s/*"}}
+	want = "\x02\x05\x00\x00\x00\x00\x00" + string(c.Config.ClusterID[:]) + "\x00\x04\x00\x00\x00\x00\x04/s/*"
+	if got := string(c.Append(nil)); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
 }
 
 func TestDecodeRefuses(t *testing.T) {
 	for name, b := range map[string]string{
 		"nothing":                "",
-		"another version":        "\x02\x02\x00\x00\x00\x00\x00",
+		"another version":        "\x03\x02\x00\x00\x00\x00\x00",
+		"volatile in a nop":      "\x02\x02\x00\x00\x00\x00\x00\x01/",
+		"no volatile globs":      "\x02\x05\x00\x00\x00\x00\x00" + strings.Repeat("\x00", 23),
 		"a long varint":          "\x01\x02\x80\x00\x00\x00\x00\x00",
 		"an overflowing varint":  "\x01\x02\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02\x00\x00\x00\x00",
 		"a string past the end":  "\x01\x01\x00\x7fab",

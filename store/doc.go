@@ -37,6 +37,20 @@
 // is not. Changes of rev f are available if f > Oldest. The window ends at the
 // rev that was last applied, which is always in it.
 //
+// # Volatile files
+//
+// Heartbeats would fill the window with versions that nobody asks for. So of a
+// file that Config.Volatile matches, a version that rewrote the one before is
+// forgotten when the next change of the file is made: gone from the window, which
+// counts only the revs that are left, and from the file. What stays is its
+// creation while that is in the window, or its base, and its newest version.
+//
+// A read at a past rev shows of such a file the newest version up to that rev
+// that is kept; that the file was there is exact. Changes since a rev have every
+// creation and deletion and the newest version, but not all in between. Nothing
+// else is different: conditions, live events and the present tree see every
+// write.
+//
 // # Tree
 //
 // A node stands for a path and is found by it in one map. It has the path's

@@ -198,7 +198,7 @@ func checkInvariants(t testing.TB, s *Store) {
 	if results != s.clients.results || len(s.clients.byID) > s.config.MaxClients {
 		t.Fatalf("%d results of %d clients, counted %d", s.clients.results, len(s.clients.byID), results)
 	}
-	if s.rev > 0 && s.oldest >= s.rev || s.rev-s.oldest > max(s.config.History, 1) {
+	if s.rev > 0 && s.oldest >= s.rev || s.window.revs > max(s.config.History, 1) {
 		t.Fatalf("oldest %d at rev %d", s.oldest, s.rev)
 	}
 }

@@ -48,6 +48,13 @@ const (
 	DefaultClientWindow = 4096      // sequence numbers of one client
 )
 
+// Limits of Config.Volatile; a Configure command that asks for more is
+// BadRequest. Every write is matched with all of the globs.
+const (
+	maxVolatile     = 16   // globs
+	maxVolatileText = 4096 // bytes of all together
+)
+
 // Highest settings that a Configure command may ask for; above is BadRequest.
 const (
 	maxHistory      = 1 << 30

@@ -65,7 +65,8 @@ func (l *Loader) addMeta(key, value []byte) error {
 	}
 	l.hasMeta = true
 	s, m := l.s, &l.meta
-	s.rev, s.oldest, s.time, s.config = m.rev, m.oldest, m.time, m.config
+	s.rev, s.oldest, s.time = m.rev, m.oldest, m.time
+	s.configure(m.config)
 	s.clients.last, s.clients.touches = m.lastClient, m.touches
 	for _, r := range l.held {
 		c, fault := decodeClient(r[0], r[1])
@@ -151,8 +152,8 @@ func (l *Loader) Finish(index uint64) (*Store, error) {
 	if have := s.meta(); have != l.meta {
 		return nil, fmt.Errorf("%w: a hash or a count is not that of the records: %+v, and %+v", ErrDamaged, have, l.meta)
 	}
-	if s.rev-s.oldest > 1 && s.window.bytes > s.config.HistoryBytes {
-		return nil, fmt.Errorf("%w: the window has %d bytes", ErrDamaged, s.window.bytes)
+	if s.rev-s.oldest > 1 && (s.window.bytes > s.config.HistoryBytes || s.window.revs > s.config.History) {
+		return nil, fmt.Errorf("%w: the window has %d revs and %d bytes", ErrDamaged, s.window.revs, s.window.bytes)
 	}
 	for _, n := range s.nodes {
 		if n.dir != nil {
@@ -166,8 +167,10 @@ func (l *Loader) Finish(index uint64) (*Store, error) {
 }
 
 // finishWindow replays the changes since oldest on top of the bases, in the
-// order in which they were made. They must be all of them: every rev has at
-// least one, their places in it are counted from 0, and the last one is marked.
+// order in which they were made. They must be all of them: their places in a rev
+// are counted from 0, the last one is marked, and every rev has at least one,
+// unless it was forgotten whole, which the last never is: which revs those are
+// the counts and the sum of hashes in the meta record tell.
 func (l *Loader) finishWindow() error {
 	s := l.s
 	slices.SortFunc(l.recent, func(a, b *Event) int {
@@ -179,6 +182,9 @@ func (l *Loader) finishWindow() error {
 	rev, ordinal := s.oldest+1, uint8(0)
 	for _, e := range l.recent {
 		key := func() []byte { return appendVersionKey(nil, e.Path, e.Rev) }
+		if ordinal == 0 && len(s.volatile) > 0 {
+			rev = max(rev, e.Rev)
+		}
 		if e.Rev != rev || e.ordinal != ordinal {
 			return damaged(key(), "it does not follow the change before")
 		}

@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/binary"
 	"slices"
+	"strings"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -27,13 +28,13 @@ const (
 	metaKey    = 'm'
 	versionKey = 'v'
 
-	recordFormat = 1
+	recordFormat = 2 // 1 knew no volatile files
 )
 
 func metaName() []byte { return []byte{metaKey} }
 
 // meta is the record "m": the format, then each field as a uvarint, hashes as
-// 8 bytes.
+// 8 bytes, the volatile globs, which format 1 did not have, as length and bytes.
 type meta struct {
 	rev, oldest, time int64
 	config            Config
@@ -64,7 +65,7 @@ func (m *meta) record() []byte {
 	dst = binary.AppendUvarint(dst, m.touches)
 	dst = binary.BigEndian.AppendUint64(dst, m.hash)
 	dst = binary.BigEndian.AppendUint64(dst, m.sum)
-	return seal(metaName(), m.config.append(dst))
+	return seal(metaName(), appendString(m.config.append(dst), m.config.Volatile))
 }
 
 // decode returns what is wrong with b, "" if nothing is.
@@ -74,7 +75,8 @@ func (m *meta) decode(b []byte) string {
 	}
 	b, ok := unseal(metaName(), b)
 	d := decoder{b: b}
-	if !ok || d.byte() != recordFormat {
+	format := d.byte()
+	if !ok || format < 1 {
 		return "its hash or its format is wrong"
 	}
 	for _, v := range []*int64{&m.rev, &m.oldest, &m.time, &m.files, &m.versions, &m.clients, &m.results} {
@@ -85,12 +87,15 @@ func (m *meta) decode(b []byte) string {
 	m.hash = d.uint64()
 	m.sum = d.uint64()
 	m.config = *d.config()
+	if format >= 2 {
+		m.config.Volatile = strings.Clone(d.string())
+	}
 	switch {
 	case d.bad || len(d.b) > 0:
 		return "it does not decode"
 	case m.config.check() != nil || defaultConfig().merge(&m.config) != m.config:
 		return "a setting is out of range"
-	case m.rev == 0 && m.oldest != 0 || m.rev > 0 && m.oldest >= m.rev || m.rev-m.oldest > m.config.History:
+	case m.rev == 0 && m.oldest != 0 || m.rev > 0 && m.oldest >= m.rev:
 		return "its window is out of range"
 	case m.lastClient < m.config.Epoch*epochClients:
 		return "its clients are those of an earlier epoch"

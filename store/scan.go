@@ -171,6 +171,9 @@ func (s *Store) Events(g *Glob, sp *Span, fn func(*Event) bool) (more bool, err 
 		}
 		visits.spent += g.weight(e.Path)
 		sp.From = e.Rev
+		if c.forgotten() {
+			continue
+		}
 		if (g == nil || g.Match(e.Path)) && !fn(e) {
 			return true, nil
 		}

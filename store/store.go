@@ -10,6 +10,8 @@ type Store struct {
 	rev    int64
 	oldest int64
 	config Config
+	// volatile is config.Volatile, compiled.
+	volatile []*Glob
 
 	nodes    map[string]*node // by path; the root's is empty
 	root     *node

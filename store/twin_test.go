@@ -63,7 +63,16 @@ func (w *twin) slide() {
 		}
 		return n
 	}
-	for w.rev()-w.oldest > 1 && (w.rev()-w.oldest > w.config.History || bytes() > w.config.HistoryBytes) {
+	revs := func() int64 {
+		seen := map[int64]bool{}
+		for _, e := range w.events {
+			if e.Rev > w.oldest {
+				seen[e.Rev] = true
+			}
+		}
+		return int64(len(seen))
+	}
+	for w.rev()-w.oldest > 1 && (revs() > w.config.History || bytes() > w.config.HistoryBytes) {
 		w.oldest++
 	}
 }
@@ -170,9 +179,33 @@ func (w *twin) write(c Command) Result {
 	if len(events) > 0 {
 		w.trees = append(w.trees, tree)
 		w.events = append(w.events, events...)
+		for _, e := range events {
+			w.forget(e)
+		}
 		w.slide()
 	}
 	return Result{Rev: w.rev()}
+}
+
+// forget puts in the place of the version before e the one before that, in all
+// trees that have it, if it is a volatile file's rewrite on its own.
+func (w *twin) forget(e *Event) {
+	was := w.trees[e.Rev-1][e.Path]
+	if was == nil || was.Rev <= w.oldest || was.ordinal > 0 || !was.Last {
+		return
+	}
+	before := w.trees[was.Rev-1][e.Path]
+	volatile := slices.ContainsFunc(strings.Fields(w.config.Volatile), func(pattern string) bool {
+		g, err := CompileGlob(pattern)
+		return err == nil && g.Match(e.Path)
+	})
+	if before == nil || !volatile {
+		return
+	}
+	for rev := was.Rev; rev < e.Rev; rev++ {
+		w.trees[rev][e.Path] = before
+	}
+	w.events = slices.DeleteFunc(w.events, func(o *Event) bool { return o == was })
 }
 
 // entries returns the direct entries of dir at rev, with the number of entries
@@ -256,7 +289,8 @@ func randomCommand(r *rand.Rand, paths []string, w *twin) Command {
 	case k < 6:
 		return Command{Kind: Nop}
 	case k < 7:
-		return Command{Kind: Configure, Config: &Config{Epoch: uint64(r.IntN(9)), History: 1 + r.Int64N(30),
+		volatile := []string{"", NoVolatile, "/a**", "/a-b/*\n/b**"}[r.IntN(4)]
+		return Command{Kind: Configure, Config: &Config{Volatile: volatile, Epoch: uint64(r.IntN(9)), History: 1 + r.Int64N(30),
 			HistoryBytes: 500 + r.Int64N(6000), ClientTTL: 20e9 + r.Int64N(30e9), MaxClients: 1 + r.IntN(5), ClientWindow: 1 + r.IntN(8)}}
 	}
 	if r.IntN(2) == 0 {
@@ -308,30 +342,34 @@ func TestTwin(t *testing.T) {
 	for seed := range seeds {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 1))
-			runTwin(t, r, steps)
+			runTwin(t, r, steps, universe())
 		})
 	}
 }
 
-func runTwin(t *testing.T, r *rand.Rand, steps int) {
-	paths := universe()
+// runTwin does the commands of first, then random ones on paths.
+func runTwin(t *testing.T, r *rand.Rand, steps int, paths []string, first ...Command) {
 	s, w, disk := New(), newTwin(), records{}
 	straight := New() // the same commands, never captured or restored
 	now := int64(1e9)
 	for i := range steps {
 		c := randomCommand(r, paths, w)
+		if i < len(first) {
+			c = first[i]
+		}
 		now += r.Int64N(4e9) - 1e9
 		b := c.Append(nil)
 		index := uint64(i + 1)
 		got, events := s.Apply(index, now, b)
 		again, _ := straight.Apply(index, now, b)
 		clear(b)
-		before := len(w.events)
+		before := w.rev()
 		want := w.apply(now, c)
 		if !sameResult(got, want) || !sameResult(again, want) {
 			t.Fatalf("step %d: %+v: got %+v %v, want %+v %v", i, c, got, got.Err, want, want.Err)
 		}
-		if !slices.EqualFunc(events, w.events[before:], sameEvent) {
+		made := slices.DeleteFunc(slices.Clone(w.events), func(e *Event) bool { return e.Rev <= before })
+		if !slices.EqualFunc(events, made, sameEvent) {
 			t.Fatalf("step %d: %+v: events %+v", i, c, events)
 		}
 		checkInvariants(t, s)

@@ -1,12 +1,17 @@
 package store
 
-import "sort"
+import (
+	"slices"
+	"sort"
+)
 
 // window holds the changes newer than Oldest in order of rev and ordinal.
 type window struct {
 	changes []change // those before first are gone
 	first   int
-	bytes   int64 // sum of the costs
+	revs    int64 // that have changes which are not forgotten
+	bytes   int64 // sum of the costs of those
+	holes   int   // forgotten changes
 }
 
 // change is an event in the window and its file's node, which is in the tree as
@@ -14,13 +19,24 @@ type window struct {
 // when the event leaves the window.
 type change struct {
 	event *Event
-	node  *node
+	node  *node // nil if forgotten
 }
+
+// forgotten reports whether the change is none any more: all that is left of it
+// is its place, which keeps the list in order without moving the rest.
+func (c change) forgotten() bool { return c.node == nil }
+
+// minHoles is how many forgotten changes a window may hold on to however short
+// it is. Beyond, they are at most as many as the others.
+const minHoles = 1024
 
 // push appends the change that e is of n, which is newer than all others.
 func (w *window) push(n *node, e *Event) {
 	w.changes = append(w.changes, change{e, n})
 	w.bytes += e.cost()
+	if e.Last {
+		w.revs++
+	}
 }
 
 // front returns the oldest change; there has to be one.
@@ -30,13 +46,38 @@ func (w *window) front() change { return w.changes[w.first] }
 // of the array, at most as many as it has removed since it last did, so that a
 // change is moved about once.
 func (w *window) shift() {
-	w.bytes -= w.changes[w.first].event.cost()
+	c := w.changes[w.first]
+	if c.forgotten() {
+		w.holes--
+	} else {
+		w.uncount(c.event)
+	}
 	w.changes[w.first] = change{}
 	w.first++
 	if w.first >= 1024 && w.first*2 >= len(w.changes) {
 		n := copy(w.changes, w.changes[w.first:])
 		clear(w.changes[n:])
 		w.changes, w.first = w.changes[:n], 0
+	}
+}
+
+func (w *window) uncount(e *Event) {
+	w.bytes -= e.cost()
+	if e.Last {
+		w.revs--
+	}
+}
+
+// forget makes a hole of e, the only change of its rev, which is in the window.
+// Holes are closed when there are more of them than of changes, so that each
+// costs the moving of about one change.
+func (w *window) forget(e *Event) {
+	w.since(e.Rev)[0].node = nil
+	w.uncount(e)
+	w.holes++
+	if list := w.changes[w.first:]; w.holes > minHoles && w.holes*2 > len(list) {
+		w.changes = w.changes[:w.first+len(slices.DeleteFunc(list, change.forgotten))]
+		w.holes = 0
 	}
 }
 
@@ -49,11 +90,14 @@ func (w *window) since(rev int64) []change {
 // slide moves Oldest up to where the settings want it, and forgets what can no
 // longer be read. The newest rev stays, whatever its size.
 func (s *Store) slide() {
-	for s.oldest < s.rev-1 && (s.rev-s.oldest > s.config.History || s.window.bytes > s.config.HistoryBytes) {
-		s.oldest++
-		for c := s.window.front(); c.event.Rev <= s.oldest; c = s.window.front() {
-			s.window.shift()
-			s.settle(c.node, c.event)
+	w := &s.window
+	for s.oldest < s.rev-1 && (w.revs > s.config.History || w.bytes > s.config.HistoryBytes) {
+		s.oldest = min(w.front().event.Rev, s.rev-1)
+		for c := w.front(); c.event.Rev <= s.oldest; c = w.front() {
+			w.shift()
+			if !c.forgotten() {
+				s.settle(c.node, c.event)
+			}
 		}
 	}
 }

@@ -86,6 +86,7 @@ SIGTERM stops a node in good order. Exit status: 0 stopped, 2 any error.`,
 	f.StringVar(&p.cfg.Web, "web", boot.DefaultWeb, "address for /metrics, /livez, /readyz and /debug/pprof, or false")
 	f.StringVar(&p.cfg.Cluster, "cluster", "", "the first members with their peer addresses: a=host:port,b=host:port,c=host:port")
 	f.Int64Var(&p.cfg.History, "history", boot.DefaultHistory, "how many revisions stay readable")
+	f.StringSliceVar(&p.cfg.Volatile, "volatile", []string{boot.DefaultVolatile}, "globs of files of which the history keeps only the newest revision, or none")
 	f.IntVar(&p.cfg.MaxValue, "max-value", boot.DefaultMaxValue, "largest value of a file in bytes")
 	f.Int64Var(&p.cfg.CheckpointBytes, "checkpoint-bytes", boot.DefaultCheckpointBytes, "bytes of log between checkpoints")
 	f.DurationVar(&p.cfg.Heartbeat, "heartbeat", boot.DefaultHeartbeat, "time between a leader's heartbeats")

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/doozer-store/doozer/server"
+	"github.com/doozer-store/doozer/store"
 )
 
 // Config says what a node is. The zero value of a field means its default.
@@ -35,6 +36,9 @@ type Config struct {
 	Cluster string
 	// History is how many revs stay readable (100,000).
 	History int64
+	// Volatile are the globs of files of which the history keeps the newest
+	// rev only (/session/*); "none" alone is none. See store's package comment.
+	Volatile []string
 	// MaxValue is the largest value a client may set, in bytes (1 MiB, which
 	// is also the most it may be).
 	MaxValue int
@@ -59,6 +63,7 @@ const (
 	DefaultPeerListen      = "127.0.0.1:8056"
 	DefaultWeb             = "127.0.0.1:8000"
 	DefaultHistory         = 100_000
+	DefaultVolatile        = "/session/*"
 	DefaultMaxValue        = 1 << 20
 	DefaultCheckpointBytes = 128 << 20
 	DefaultHeartbeat       = 50 * time.Millisecond
@@ -160,6 +165,9 @@ func (c *Config) prepare() error {
 	setDefault(&c.Listen, DefaultListen)
 	setDefault(&c.Web, DefaultWeb)
 	setDefault(&c.History, DefaultHistory)
+	if len(c.Volatile) == 0 {
+		c.Volatile = []string{DefaultVolatile}
+	}
 	setDefault(&c.MaxValue, DefaultMaxValue)
 	setDefault(&c.CheckpointBytes, DefaultCheckpointBytes)
 	setDefault(&c.Heartbeat, DefaultHeartbeat)
@@ -199,7 +207,18 @@ func (c *Config) prepare() error {
 	case c.ElectionTimeout < 5*c.Heartbeat:
 		return fmt.Errorf("--election-timeout %v is below five heartbeats of %v", c.ElectionTimeout, c.Heartbeat)
 	}
+	if err := (&store.Config{Volatile: c.volatile()}).Validate(); err != nil {
+		return fmt.Errorf("--volatile %s: %w", strings.Join(c.Volatile, ","), err)
+	}
 	return nil
+}
+
+// volatile returns Volatile as the store has it.
+func (c *Config) volatile() string {
+	if slices.Equal(c.Volatile, []string{"none"}) {
+		return store.NoVolatile
+	}
+	return strings.Join(c.Volatile, "\n")
 }
 
 func setDefault[T comparable](p *T, v T) {

@@ -62,6 +62,8 @@ func TestPrepare(t *testing.T) {
 		{func(c *Config) { c.Web = "false" }, ""},
 		{func(c *Config) { c.History = -1 }, "--history"},
 		{func(c *Config) { c.History = maxHistory + 1 }, "--history"},
+		{func(c *Config) { c.Volatile = []string{"/a/*", "/b//c"} }, "--volatile /a/*,/b//c: "},
+		{func(c *Config) { c.Volatile = []string{"none"} }, ""},
 		{func(c *Config) { c.MaxValue = -1 }, "--max-value"},
 		{func(c *Config) { c.MaxValue = 2 << 20 }, "--max-value"},
 		{func(c *Config) { c.CheckpointBytes = 1 }, "--checkpoint-bytes"},

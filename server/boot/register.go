@@ -87,7 +87,7 @@ func (n *Node) configure(ctx context.Context) error {
 		_, _ = rand.Read(want.ClusterID[:]) // never fails
 		want.Epoch = 1
 	}
-	want.History = n.cfg.History
+	want.History, want.Volatile = n.cfg.History, n.cfg.volatile()
 	if want == now {
 		return nil
 	}

@@ -48,6 +48,21 @@ func storeMutations() []mutation {
 			pkg: "./store", run: "TestRevNeverGoesBack", caught: `rev \d+ after rev \d+`, short: true,
 		},
 		{
+			name: "volatile-creation-forgotten", bug: "of a volatile file the creation is forgotten: at a past rev it was not there",
+			edits: []edit{{"store/volatile.go", "if e.Del || n.old[k-2].Del || ", "if "}},
+			pkg:   "./store", run: "TestVolatileLife|TestVolatileTwin", caught: `FAIL: |panic: `,
+		},
+		{
+			name: "volatile-rev-split", bug: "a rev loses one of its changes because that file is volatile",
+			edits: []edit{{"store/volatile.go", "e.ordinal > 0 || !e.Last || ", ""}},
+			pkg:   "./store", run: "TestVolatileLife|TestVolatileTwin", caught: `FAIL: |panic: `,
+		},
+		{
+			name: "heartbeats-fill-the-window", bug: "forgotten revs count: heartbeats push everything else out of the window",
+			edits: []edit{{"store/window.go", "	w.since(e.Rev)[0].node = nil\n	w.uncount(e)\n", "	w.since(e.Rev)[0].node = nil\n	w.bytes -= e.cost()\n"}},
+			pkg:   "./store", run: "TestVolatile", caught: `FAIL: |panic: `,
+		},
+		{
 			name: "newest-change-forgotten", bug: "the window may lose the newest change",
 			edits: []edit{{"store/window.go", "for s.oldest < s.rev-1 && (", "for s.oldest < s.rev && ("}},
 			pkg:   "./store", run: "TestRevNeverGoesBack|TestHistoryBytes|TestWindow", caught: `FAIL: |panic: `,
