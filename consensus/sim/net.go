@@ -34,7 +34,8 @@ type conn struct {
 	epoch   int   // rises when it is made or ends
 	last    int64 // when what was sent last arrives
 	refused bool  // its owner was told that nobody listens
-	snap    bool  // a snapshot is on its way
+	// snap ends the sending of a snapshot, nil when none is on its way.
+	snap func(error)
 }
 
 func newNet(w *world) *net {
@@ -78,10 +79,12 @@ func (t *net) ended(n *node, power bool) {
 	}
 }
 
-// noticeLater ends a connection over which nothing comes back, after a while.
+// noticeLater ends a connection over which nothing comes back, after a while;
+// also if there is another process by then.
 func (t *net) noticeLater(from, to *node, epoch int) {
+	life := to.life
 	t.w.after(t.w.between(100*time.Millisecond, 500*time.Millisecond), func() {
-		if !to.up || !t.open(from.id, to.id) {
+		if !to.up || to.life != life || !t.open(from.id, to.id) {
 			t.broke(from, to, epoch)
 		}
 	})
@@ -96,6 +99,9 @@ func (t *net) broke(from, to *node, epoch int) {
 	c.up = false
 	c.epoch++
 	t.w.mix(2, from.id, to.id)
+	if c.snap != nil {
+		c.snap(errCut)
+	}
 	if from.up {
 		from.step.PeerDown(to.id, false)
 		from.kick()
@@ -126,7 +132,7 @@ func (t *net) redial(from, to *node, soon time.Duration) {
 		}
 		c.up, c.refused = true, false
 		c.epoch++
-		c.last, c.snap = 0, false
+		c.last = 0
 		t.w.mix(3, from.id, to.id)
 		from.step.PeerUp(to.id)
 		from.kick()
@@ -256,11 +262,12 @@ func (t transport) Forward(to, term uint64, group []byte) bool {
 var errCut = errors.New("sim: the connection broke")
 
 // sendSnapshot streams the last checkpoint, as package transport does: one at
-// a time, with metadata of its own.
+// a time, with metadata of its own. The sender is told of its end also if the
+// receiver ends first; then it may have been received all the same.
 func (t transport) sendSnapshot(m *raftpb.Message) {
 	w, from, to := t.n.w, t.n.id, m.GetTo()
 	c := &w.net.conn[from][to]
-	if c.snap {
+	if c.snap != nil {
 		return
 	}
 	meta, r, err := t.n.machine.OpenSnapshot()
@@ -269,18 +276,24 @@ func (t transport) sendSnapshot(m *raftpb.Message) {
 		return
 	}
 	stream, _ := io.ReadAll(r)
-	c.snap = true
+	ended := false
+	done := func(err error) {
+		if ended {
+			return
+		}
+		ended = true
+		if t.dead() {
+			return // c may be another's
+		}
+		c.snap = nil
+		t.n.step.SnapshotSent(to, err)
+		t.n.kick()
+	}
+	c.snap = done
 	epoch := c.epoch
 	m = proto.Clone(m).(*raftpb.Message)
 	m.Snapshot = &raftpb.Snapshot{Metadata: &raftpb.SnapshotMetadata{Index: &meta.Index, Term: &meta.Term, ConfState: meta.ConfState}}
 	w.tracef("node %d sends node %d a snapshot at %d", from, to, meta.Index)
-	done := func(err error) {
-		c.snap = false
-		if !t.dead() {
-			t.n.step.SnapshotSent(to, err)
-			t.n.kick()
-		}
-	}
 	w.after(w.between(time.Millisecond, 300*time.Millisecond), func() {
 		n := w.nodes[to-1]
 		if !c.up || c.epoch != epoch || !n.up || !w.net.open(from, to) || t.dead() {
