@@ -9,11 +9,11 @@ import (
 	"testing"
 )
 
-// sampleStore has files and directories, present and past, a window and
-// clients.
+// sampleStore has files and directories, present and past, a window with a rev
+// that was forgotten, and clients.
 func sampleStore(t testing.TB) *rig {
 	r := newRig(t)
-	r.configure(Config{ClusterID: [16]byte{7}, Epoch: 2, History: 5, ClientTTL: 1000e9})
+	r.configure(Config{ClusterID: [16]byte{7}, Epoch: 2, History: 5, ClientTTL: 1000e9, Volatile: "/b/*"})
 	id := r.register()
 	r.register()
 	for i := range 8 {
@@ -21,6 +21,9 @@ func sampleStore(t testing.TB) *rig {
 	}
 	r.once(id, 1, 0, "/é/x=1")
 	r.once(id, 3, 0, "-/nope")
+	for i := range 4 {
+		r.must(fmt.Sprintf("/b/x=%d", i))
+	}
 	r.must("-/a/1", "/z=")
 	r.must("-/z")
 	r.must("-/é/x")
