@@ -136,3 +136,36 @@ func (w *world) checkProgress(t *testing.T, what string) {
 		t.Errorf("%s: %d entries in 20 s under %d new leaders; cut: %v", what, entries, leaders, w.net.cut)
 	}
 }
+
+// TestReceiverOfASnapshotDies: it takes no more of it, and is killed. The
+// leader is told, and sends another to the process that follows.
+func TestReceiverOfASnapshotDies(t *testing.T) {
+	w := scenario(t, 1, 3)
+	l := w.leader()
+	f := w.nodes[l.id%3]
+	f.kill(false)
+	w.pass(t, 20*time.Second)
+	f.start()
+	sending := func() bool { return w.net.conn[l.id][f.id].snap != nil }
+	for range 10_000 {
+		if sending() {
+			break
+		}
+		w.pass(t, time.Millisecond)
+	}
+	if !sending() {
+		t.Fatal("no snapshot is sent: the test tests nothing")
+	}
+	f.pausedUntil = w.now + int64(time.Hour)
+	w.pass(t, time.Second)
+	f.kill(false)
+	f.start()
+	installed := w.result.Snapshots
+	w.heal()
+	if w.violation != nil {
+		t.Error(w.violation)
+	}
+	if w.result.Snapshots == installed {
+		t.Error("no snapshot was installed")
+	}
+}
