@@ -1,0 +1,24 @@
+package failover
+
+import "time"
+
+const (
+	// maxNodes is the most nodes of a group: every one more costs the master a
+	// gate connection, which carries the whole write traffic.
+	maxNodes = 9
+	// maxHist is how many failovers are remembered; the oldest go.
+	maxHist = 100
+	// maxWhy is the bytes of a reason that is kept.
+	maxWhy = 300
+	// maxTTL bounds how long the death of a host may go unnoticed.
+	maxTTL = time.Hour
+	// maxGateLag is Redis's min-replicas-max-lag, in seconds: a gate that takes
+	// longer to close is none.
+	maxGateLag = 10
+	// sessionWatch is how long one watch of a session lasts before its file is
+	// read again.
+	sessionWatch = 10 * time.Second
+)
+
+// freshEvery is how often a Follower asks the store for the register.
+func freshEvery(ttl time.Duration) time.Duration { return ttl / 4 }
