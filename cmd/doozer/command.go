@@ -45,6 +45,7 @@ type command struct {
 // newCommand takes the defaults from the environment, which flags then override:
 // DOOZER_URI is the only variable that counts.
 func newCommand(env []string, stdin io.Reader, stdout, stderr io.Writer) *command {
+	stdout, stderr = streams(stdout, stderr)
 	c := &command{
 		env: env, stdin: stdin, out: stdout, stdout: bufio.NewWriter(stdout), stderr: stderr,
 		uri: defaultURI, format: formatText, timeout: timeoutFlag{d: defaultTimeout},

@@ -158,8 +158,10 @@ func (p post) Release(ctx context.Context) error { return p.Place.Release(ctx) }
 // tenure stands in line, and runs the command while it holds. A nil error means
 // that the place was lost, or ctx has ended: the next one may begin.
 func (s *supervisor) tenure(ctx context.Context, db *client.Client, sess *session.Session) error {
-	s.say("standing by", map[string]any{"event": "standing by"})
-	p, err := line.Enter(ctx, sess, line.Spec{Name: s.c.subject, Mode: runMode, Limit: s.count, Why: s.why})
+	p, err := line.Enter(ctx, sess, line.Spec{
+		Name: s.c.subject, Mode: runMode, Limit: s.count, Why: s.why,
+		Waits: func() { s.say("standing by", map[string]any{"event": "standing by"}) },
+	})
 	if err != nil {
 		return err
 	}

@@ -27,6 +27,9 @@ type Spec struct {
 	Shared bool
 	// Why is for people.
 	Why string
+	// Waits, if it is not nil, is called when a place is taken and others are
+	// ahead: once for each place, on Enter's goroutine. It must not wait.
+	Waits func()
 }
 
 // check fills in defaults.
@@ -102,6 +105,8 @@ type queuer struct {
 	from int64
 	// allHold: all before it in the line hold.
 	allHold bool
+	// waits: Spec.Waits was called.
+	waits bool
 }
 
 // enterUnless takes a place and asks again and again whether it is its turn. In

@@ -88,6 +88,10 @@ func (q *queuer) block(ctx context.Context, ahead []Entry) error {
 	if len(ahead) == 0 {
 		return nil
 	}
+	if q.sp.Waits != nil && !q.waits {
+		q.waits = true
+		q.sp.Waits()
+	}
 	within, cancel := context.WithCancel(ctx)
 	seen := make(chan error, 1)
 	go func() { seen <- q.watch(within, ahead) }()
