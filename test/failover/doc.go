@@ -1,0 +1,2 @@
+// Package failover tests Redis failover with real processes.
+package failover

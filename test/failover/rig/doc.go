@@ -1,0 +1,2 @@
+// Package rig runs what Redis failover is tested with.
+package rig
