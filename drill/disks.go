@@ -29,25 +29,37 @@ var strace = sync.OnceValue(func() string {
 	return ""
 })
 
-// badDisk makes a system call on which a node's disk depends misbehave. ends
-// matches what the node says when it ends of it; "" when it should not end.
-func badDisk(w who, kind, fault, ends, what string) step {
+// badDisk is a system call on which a node's disk depends, and how it misbehaves.
+type badDisk struct {
+	kind, fault string
+	file        string // of the data directory; "": any
+	// ends matches what the node says when it ends of it; "" when it should not.
+	ends string
+	what string // for the reader
+}
+
+// of makes the disks of some nodes misbehave.
+func (b badDisk) of(w who) step {
 	return func(x *scene) {
 		for _, n := range up(x, w(x)) {
-			undo, err := n.Inject(fault)
+			var files []string
+			if b.file != "" {
+				files = []string{filepath.Join(n.DataDir(), b.file)}
+			}
+			undo, err := n.Inject(b.fault, files...)
 			if err != nil {
 				x.c.TB().Fatalf("%v", err)
 			}
 			x.lose(n)
-			x.begin(kind, func() {
-				if ends != "" {
-					x.ended(n, ends)
+			x.begin(b.kind, func() {
+				if b.ends != "" {
+					x.ended(n, b.ends)
 				}
 				undo()
 				if !n.Running() {
 					n.Start()
 				}
-			}, "%s of %s", what, x.tag(n))
+			}, "%s of %s", b.what, x.tag(n))
 		}
 	}
 }
@@ -72,26 +84,36 @@ const (
 
 // stalled makes every fdatasync take long.
 func stalled(w who) step {
-	return badDisk(w, "slow fsync", fmt.Sprintf("fdatasync:delay_enter=%d", stallTime.Microseconds()), "", fmt.Sprintf("each fdatasync takes %v", stallTime))
+	return badDisk{
+		kind: "slow fsync", fault: fmt.Sprintf("fdatasync:delay_enter=%d", stallTime.Microseconds()), what: fmt.Sprintf("each fdatasync takes %v", stallTime),
+	}.of(w)
 }
 
 // sluggish makes every fdatasync take a little longer.
 func sluggish(w who) step {
 	return func(x *scene) {
 		by := time.Duration(5+x.r.IntN(40)) * time.Millisecond
-		badDisk(w, "slow fsync", fmt.Sprintf("fdatasync:delay_enter=%d", by.Microseconds()), "", fmt.Sprintf("each fdatasync takes %v more", by))(x)
+		badDisk{
+			kind: "slow fsync", fault: fmt.Sprintf("fdatasync:delay_enter=%d", by.Microseconds()), what: fmt.Sprintf("each fdatasync takes %v more", by),
+		}.of(w)(x)
 		clear(x.down) // slow is not down
 	}
 }
 
 // failing makes fdatasync fail.
 func failing(w who) step {
-	return badDisk(w, "failing fsync", "fdatasync:error=EIO", noSync, "fdatasync fails")
+	return badDisk{kind: "failing fsync", fault: "fdatasync:error=EIO", ends: noSync, what: "fdatasync fails"}.of(w)
 }
 
 // outOfSpace makes every write to a file fail for want of space.
 func outOfSpace(w who) step {
-	return badDisk(w, "full disk", "pwrite64:error=ENOSPC", noSpace, "writes fail with ENOSPC")
+	return badDisk{kind: "full disk", fault: "pwrite64:error=ENOSPC", ends: noSpace, what: "writes fail with ENOSPC"}.of(w)
+}
+
+// noRoomForState makes writes to a node's state fail for want of space: its log
+// goes on in the room it has allocated, until the next checkpoint.
+func noRoomForState(w who) step {
+	return badDisk{kind: "full disk", fault: "pwrite64:error=ENOSPC", file: "state.db", ends: noSpace, what: "writes to state.db fail with ENOSPC"}.of(w)
 }
 
 // tmpfs can be mounted.

@@ -56,8 +56,8 @@
 //
 // A run is invalid, and made again, when there was too little load before the harm,
 // or when there are revs that no observer saw because every window had passed
-// them: it proves nothing either way. One that remains invalid has failed the
-// check "valid".
+// them: it proves nothing either way. The next attempt has a longer window. One
+// that remains invalid has failed the check "valid".
 //
 // # Seeds
 //

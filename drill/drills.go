@@ -55,6 +55,7 @@ var table = []Drill{
 	{Name: "bad-disk", Summary: "the leader's fsync fails: it ends, and nothing is lost", harm: []step{failing(theLeader)}, needs: []need{strace}},
 	{Name: "bad-disk-follower", Summary: "a follower's fsync fails: it ends", harm: []step{failing(aFollower)}, needs: []need{strace}},
 	{Name: "no-space", Summary: "the leader's writes fail for want of space: it ends, and nothing is lost", harm: []step{outOfSpace(theLeader)}, needs: []need{strace}},
+	{Name: "full-state", Summary: "a node's writes to its state fail for want of space, those to its log do not: it ends", harm: []step{noRoomForState(anyNode)}, needs: []need{strace}, setUp: smallLog},
 	{Name: "full-disk", Summary: "a node's small disk is filled up, and freed again", harm: []step{full}, needs: []need{tmpfs}, setUp: smallDisk},
 	{Name: "wiped", Summary: "a node's data is wiped: it refuses to start without; then it gets them back", harm: []step{wiped}},
 	{Name: "swapped", Summary: "a node is started on the data of another: refused", harm: []step{swapped}},

@@ -201,7 +201,7 @@ func nextSeed(s uint64) uint64 {
 func (g *series) one(ctx context.Context, d Drill, number int, seed uint64) error {
 	for try := 1; ; try++ {
 		dir := filepath.Join(g.o.Dir, fmt.Sprintf("%03d-%s-%d", number+1, d.Name, try))
-		r, err := g.attempt(ctx, d, seed, dir)
+		r, err := g.attempt(ctx, d, seed, try, dir)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -228,10 +228,10 @@ func (g *series) one(ctx context.Context, d Drill, number int, seed uint64) erro
 	}
 }
 
-// attempt runs a drill once. The error is errInvalid or nil; what went wrong with
-// the cluster is a failed check.
-func (g *series) attempt(ctx context.Context, d Drill, seed uint64, dir string) (Run, error) {
-	t := &trial{series: g, drill: d, run: Run{Drill: d.Name, Seed: seed, Nodes: g.o.Nodes}}
+// attempt runs a drill, for the try-th time. The error is errInvalid or nil; what
+// went wrong with the cluster is a failed check.
+func (g *series) attempt(ctx context.Context, d Drill, seed uint64, try int, dir string) (Run, error) {
+	t := &trial{series: g, drill: d, try: try, run: Run{Drill: d.Name, Seed: seed, Nodes: g.o.Nodes}}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return t.run, err
 	}
@@ -243,7 +243,7 @@ func (g *series) attempt(ctx context.Context, d Drill, seed uint64, dir string) 
 	}
 	t.run.Checks = append(t.run.Checks, c)
 	t.run.To = g.meter.now()
-	if t.invalid != "" && err == nil {
+	if t.invalid != "" && t.run.Passed() {
 		return t.run, errInvalid{t.invalid}
 	}
 	if !t.run.Passed() || g.o.Keep {

@@ -164,6 +164,20 @@ func TestVerdictNeedsEveryRev(t *testing.T) {
 	}
 }
 
+// TestWidened: a run that proved nothing is made again with a longer window, up
+// to one that no observer falls out of.
+func TestWidened(t *testing.T) {
+	for _, c := range []struct {
+		history int64
+		try     int
+		want    int64
+	}{{40, 1, 40}, {40, 2, 320}, {40, 3, 2560}, {2000, 3, 128_000}, {100_000, 3, 100_000}} {
+		if got := widened(c.history, c.try); got != c.want {
+			t.Errorf("%d, attempt %d: %d, want %d", c.history, c.try, got, c.want)
+		}
+	}
+}
+
 // TestServes: a majority that can all hear each other has to serve.
 func TestServes(t *testing.T) {
 	for name, c := range map[string]struct {

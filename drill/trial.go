@@ -30,6 +30,7 @@ const (
 type trial struct {
 	*series
 	drill   Drill
+	try     int // counts from 1
 	run     Run
 	invalid string // why the run proves nothing
 	ops     []check.Op
@@ -42,6 +43,7 @@ func (t *trial) do(ctx context.Context, tb cluster.TB, dir string) {
 	if t.drill.setUp != nil {
 		t.drill.setUp(o)
 	}
+	o.history = widened(o.history, t.try)
 	t.logf("%s: %d nodes, seed %d, history %d, checkpoints every %d bytes", t.drill.Name, t.o.Nodes, t.run.Seed, o.history, o.checkpoint)
 	c := cluster.Start(tb, cluster.Options{
 		Binary: t.o.Binary, Nodes: t.o.Nodes, Dir: dir, Proxy: true, ClientProxy: true,
@@ -84,6 +86,15 @@ func choose(r *rand.Rand) *setting {
 		checkpoint: []int64{32 << 10, 128 << 10, 4 << 20}[r.IntN(3)],
 		lose:       &replyLoser{every: 5},
 	}
+}
+
+// widened is the window of a run that proved nothing before: on a machine with
+// other things to do, observers may have fallen out of a short one.
+func widened(history int64, try int) int64 {
+	for ; try > 1 && history < 20_000; try-- {
+		history *= 8
+	}
+	return history
 }
 
 // await waits until ok, and fails the run if that is never.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,16 +17,24 @@ var ErrNoInject = errors.New("system calls can't be made to fail here")
 
 // Inject attaches strace to the running node and makes a system call misbehave
 // until undo is called or the process ends. fault is what strace takes after
-// --inject: "fdatasync:error=EIO". The error is ErrNoInject where strace is
-// missing or not allowed to attach. undo may be called again.
-func (n *Node) Inject(fault string) (undo func(), err error) {
+// --inject: "fdatasync:error=EIO". With files, absolute paths, only calls on
+// those misbehave. The error is ErrNoInject where strace is missing or not
+// allowed to attach. undo may be called again.
+func (n *Node) Inject(fault string, files ...string) (undo func(), err error) {
 	n.c.t.Helper()
 	strace, err := exec.LookPath("strace")
 	if err != nil {
 		return nil, fmt.Errorf("%w: there is no strace", ErrNoInject)
 	}
 	call, _, _ := strings.Cut(fault, ":")
-	cmd := exec.Command(strace, "-f", "-p", strconv.Itoa(n.Pid()), "-e", "trace="+call, "-e", "inject="+fault)
+	args := []string{"-f", "-p", strconv.Itoa(n.Pid()), "-e", "trace=" + call, "-e", "inject=" + fault}
+	for _, f := range files {
+		if f, err = filepath.EvalSymlinks(f); err != nil {
+			return nil, fmt.Errorf("strace: %w", err)
+		}
+		args = append(args, "-P", f)
+	}
+	cmd := exec.Command(strace, args...)
 	cmd.SysProcAttr = sysProcAttr()
 	out, err := cmd.StderrPipe()
 	if err != nil {
