@@ -319,8 +319,9 @@ func (n *Node) Name() string { return n.id.Name }
 const handover = 2 * time.Second
 
 // Stop ends the node in good order: leadership goes to another node, clients
-// are told to go elsewhere, requests in flight are answered until ctx ends.
-// It returns when all goroutines have ended and all files are closed. Only the
+// are told to go elsewhere, requests in flight are answered until ctx ends or
+// the node has lost the majority; the others end with their connections, as when
+// a node is lost. It returns when all goroutines have ended and all files are closed. Only the
 // first call does anything.
 func (n *Node) Stop(ctx context.Context) { n.stop(ctx, true) }
 
@@ -336,6 +337,7 @@ func StopAll(ctx context.Context, nodes []*Node) {
 func (n *Node) stop(ctx context.Context, handOver bool) {
 	n.stopOnce.Do(func() {
 		n.cfg.Logger.Info("stopping", "node", n.id.Name)
+		ctx, end := n.whileInMajority(ctx)
 		if handOver {
 			move, cancel := context.WithTimeout(ctx, handover)
 			defer cancel()
@@ -345,6 +347,7 @@ func (n *Node) stop(ctx context.Context, handOver bool) {
 		}
 		n.cancel()
 		n.server.Stop(ctx)
+		end()
 		n.close()
 		_ = n.group.Wait() // its errors went through fail
 	})
