@@ -41,6 +41,7 @@ var rooms = []room{
 	{"client/failover/agent", []string{"client", "client/session", "client/failover", "client/failover/replica"}, "the agent joins the decisions with a Redis; ports are given its view by who starts it"},
 	{"client/failover/redisdial", []string{"client", "client/session", "client/failover"}, "what shows a group needs its view alone"},
 	{"client/failover/sentinel", []string{"client", "client/session", "client/failover"}, "what shows a group needs its view alone"},
+	{"client/failover/viewtest", []string{"client/failover"}, "a view that tests switch, and real servers: for tests of what is built on views"},
 	{"client/failover/web", []string{"client", "client/session", "client/failover"}, "what shows a group needs its view alone"},
 	{"server", []string{"proto", "store", "consensus", "consensus/checkpoint"}, "the server is gRPC over store and consensus"},
 	{"server/web", nil, "the web listener is given what it shows"},
