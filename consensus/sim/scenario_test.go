@@ -169,3 +169,37 @@ func TestReceiverOfASnapshotDies(t *testing.T) {
 		t.Error("no snapshot was installed")
 	}
 }
+
+// TestStalledDiskBesideAnOldLeader: a follower cut off with a leader stores what
+// that one sends late, together with what others have committed in its place.
+func TestStalledDiskBesideAnOldLeader(t *testing.T) {
+	begin := time.Now()
+	for seed := range uint64(atMost(6, 1)) {
+		if time.Since(begin) > patience {
+			t.Logf("stopped after %d seeds", seed)
+			break
+		}
+		seed += 5
+		w := scenario(t, seed, 5)
+		old := w.leader()
+		f := w.nodes[old.id%5]
+		f.disk.stall, f.disk.stallUntil = 20*time.Second, w.now+int64(time.Second)
+		for _, n := range w.nodes {
+			if n != old && n != f {
+				for _, m := range []*node{old, f} {
+					w.net.setCut(n.id, m.id, true)
+					w.net.setCut(m.id, n.id, true)
+				}
+			}
+		}
+		if n := w.pass(t, 5*time.Second); n == 0 {
+			t.Fatalf("seed %d: the others have committed nothing", seed)
+		}
+		w.net.heal()
+		w.pass(t, 30*time.Second)
+		w.heal()
+		if w.violation != nil {
+			t.Errorf("seed %d: %v", seed, w.violation)
+		}
+	}
+}
