@@ -92,6 +92,9 @@ func scriptPath(s string) (path, rest string, more bool, err error) {
 	if path, err = strconv.Unquote(quoted); err != nil {
 		return "", "", false, fmt.Errorf("the quoted path %s: %w", quoted, err)
 	}
+	if path == "" {
+		return "", "", false, fmt.Errorf("the quoted path is empty")
+	}
 	rest = s[len(quoted):]
 	if rest == "" {
 		return path, "", false, nil

@@ -48,6 +48,7 @@ func TestParseScriptRefuses(t *testing.T) {
 		{"del /a b", "del takes one path"},
 		{"set64 /a ?", "not base64"},
 		{`set "/a b`, "does not end"},
+		{`set ""`, "the quoted path is empty"},
 		{`set "/a"b`, "a space is missing"},
 		{"if /a", "either missing or rev R"},
 		{"if /a rev", "either missing or rev R"},
