@@ -38,6 +38,7 @@ var rooms = []room{
 	{"client/ring", []string{"client"}, "a recipe is a client like any other"},
 	{"client/failover", []string{"client", "client/session"}, "who decides does no I/O to Redis: its tests run without"},
 	{"client/failover/replica", nil, "the replication protocol knows no groups"},
+	{"client/failover/redistest", nil, "it runs a Redis for tests, and knows no groups"},
 	{"client/failover/agent", []string{"client", "client/session", "client/failover", "client/failover/replica"}, "the agent joins the decisions with a Redis; ports are given its view by who starts it"},
 	{"client/failover/redisdial", []string{"client", "client/session", "client/failover"}, "what shows a group needs its view alone"},
 	{"client/failover/sentinel", []string{"client", "client/session", "client/failover"}, "what shows a group needs its view alone"},

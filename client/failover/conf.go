@@ -41,6 +41,9 @@ type Conf struct {
 	// FlapMs is how long after an automatic failover there is no other one, unless
 	// the process of Redis is known to have ended; 0: no limit.
 	FlapMs int64 `json:"flap_ms"`
+	// Strict: after the loss of a host the next master waits until the gate of the
+	// one before must have closed by itself, if that can't be asked to close it.
+	Strict bool `json:"strict"`
 	// Failsafe lets the master go on without the store as long as the agents of
 	// all other nodes answer it.
 	Failsafe bool `json:"failsafe"`

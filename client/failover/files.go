@@ -31,8 +31,12 @@ type Register struct {
 	// an election.
 	ReplID      string `json:"replid,omitempty"`
 	StartOffset int64  `json:"start_offset"`
+	// ReplID2 is the history that was the same up to StartOffset.
+	ReplID2 string `json:"replid2,omitempty"`
 	// Prev is the master before, or the one that was lost.
 	Prev string `json:"prev,omitempty"`
+	// PrevRunID is its process.
+	PrevRunID string `json:"prev_run_id,omitempty"`
 	// PrevOffset is the last offset that was known of it; 0: not known.
 	PrevOffset int64 `json:"prev_offset,omitempty"`
 	// To is who is to take over, when switching, and when an election followed.
@@ -42,6 +46,8 @@ type Register struct {
 	Election int64 `json:"election,omitempty"`
 	// Auto: no operator asked for the failover.
 	Auto bool `json:"auto,omitempty"`
+	// AcceptedLoss: an operator chose the bid.
+	AcceptedLoss bool `json:"accepted_loss,omitempty"`
 	// Began is when the failover began: milliseconds since 1970, by the clock of
 	// the agent that began it.
 	Began int64  `json:"began,omitempty"`

@@ -15,6 +15,16 @@ const (
 	// maxGateLag is Redis's min-replicas-max-lag, in seconds: a gate that takes
 	// longer to close is none.
 	maxGateLag = 10
+	// claimGrace is how long the others leave it to the winner of an election to
+	// say so.
+	claimGrace = 150 * time.Millisecond
+	// promoteLimit is how long a node may take from being chosen to being the
+	// master; then there is another election.
+	promoteLimit = 3 * time.Second
+	// handOverLimit is how long a switch may take once the old master is none.
+	handOverLimit = 2 * time.Second
+	// takePoll is how often the node that is to take over looks at its Redis.
+	takePoll = time.Millisecond
 	// sessionWatch is how long one watch of a session lasts before its file is
 	// read again.
 	sessionWatch = 10 * time.Second

@@ -164,3 +164,29 @@ func (v *View) take(p Paths, path string, f client.File, stats map[string]Stat, 
 	}
 	return err
 }
+
+// Ahead finds the failover at which the history of a Redis ended, if that has
+// more of it than the node that was promoted then: writes that nobody else has.
+func (v *View) Ahead(own *Own) *Hist {
+	for i := len(v.History) - 1; i >= 0; i-- {
+		h := &v.History[i]
+		if h.ReplID != "" && h.ReplID == own.ReplID && h.NewReplID != own.ReplID {
+			if own.Offset > h.Offset {
+				return h
+			}
+			return nil
+		}
+	}
+	return nil
+}
+
+// Knows tells whether a Redis has a history that the group has had.
+func (v *View) Knows(own *Own) bool {
+	r := &v.Register
+	known := func(id string) bool {
+		return id != "" && (id == r.ReplID || id == r.ReplID2 || slices.ContainsFunc(v.History, func(h Hist) bool {
+			return id == h.ReplID || id == h.NewReplID
+		}))
+	}
+	return known(own.ReplID) || known(own.ReplID2)
+}
