@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -179,21 +181,40 @@ func (r *Redis) Follow(master *Redis) {
 }
 
 // Linked tells whether it is a replica whose link to its master is up.
-func (r *Redis) Linked() bool {
+func (r *Redis) Linked() bool { return r.Info("master_link_status") == "up" }
+
+// Info is a field of INFO; empty if there is none.
+func (r *Redis) Info(field string) string {
 	nc, err := net.DialTimeout("tcp", r.Addr, patience)
 	if err != nil {
-		return false
+		return ""
 	}
 	defer nc.Close()
 	nc.SetDeadline(time.Now().Add(patience))
-	nc.Write(Command("INFO", "replication"))
-	for lines := bufio.NewScanner(nc); lines.Scan(); {
-		if state, ok := strings.CutPrefix(lines.Text(), "master_link_status:"); ok {
-			return state == "up"
-		}
-		if strings.HasPrefix(lines.Text(), "master_replid:") {
-			return false
+	b := bufio.NewReader(nc)
+	var n int
+	if _, err := nc.Write(Command("INFO")); err != nil {
+		return ""
+	}
+	if _, err := fmt.Fscanf(b, "$%d\r\n", &n); err != nil {
+		return ""
+	}
+	text := make([]byte, n)
+	if _, err := io.ReadFull(b, text); err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, field+":"); ok {
+			return strings.TrimSpace(value)
 		}
 	}
-	return false
+	return ""
+}
+
+// Stop makes it hang, as a process that is stopped does. It ends with the test.
+func (r *Redis) Stop() {
+	r.t.Helper()
+	if err := r.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		r.t.Fatal(err)
+	}
 }
