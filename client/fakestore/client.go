@@ -152,14 +152,23 @@ func opError(op, path string, err error) error {
 	return &client.OpError{Op: op, Path: path, Err: err}
 }
 
-// Get reads a file.
-func (c *Client) Get(ctx context.Context, path string, _ ...client.ReadOption) (client.File, error) {
+// Get reads a file. Of the options it knows AtRev, by the name of its type.
+func (c *Client) Get(ctx context.Context, path string, opts ...client.ReadOption) (client.File, error) {
+	var rev int64
+	for _, o := range opts {
+		if v := reflect.ValueOf(o); v.Type().Name() == "atRev" {
+			rev = v.Int()
+		}
+	}
 	var f client.File
 	err := c.call(ctx, "get", path, func() error {
 		c.s.mu.Lock()
 		defer c.s.mu.Unlock()
 		c.s.counts.Gets++
 		file, ok := c.s.files[path]
+		if rev != 0 {
+			file, ok = c.s.at(path, rev)
+		}
 		if !ok {
 			return client.ErrNotExist
 		}

@@ -105,6 +105,9 @@ func (s *Store) apply(t client.Txn) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, c := range t.If {
+		if c.Kind == client.CondMissing && s.isDir(c.Path) {
+			return 0, client.ErrIsDir
+		}
 		f, exists := s.files[c.Path]
 		ok := c.Kind == client.CondAny || c.Kind == client.CondMissing && !exists ||
 			c.Kind == client.CondUnchanged && exists && f.Rev <= c.Rev
@@ -144,6 +147,26 @@ func (s *Store) apply(t client.Txn) (int64, error) {
 		}
 	}
 	return s.rev, nil
+}
+
+// at is a file as it was at rev. s.mu is held.
+func (s *Store) at(path string, rev int64) (client.File, bool) {
+	for _, ev := range slices.Backward(s.log) {
+		if ev.Path == path && ev.Rev <= rev {
+			return ev.File, !ev.Del
+		}
+	}
+	return client.File{}, false
+}
+
+// isDir tells whether a file lies below path. s.mu is held.
+func (s *Store) isDir(path string) bool {
+	for p := range s.files {
+		if strings.HasPrefix(p, path+"/") {
+			return true
+		}
+	}
+	return false
 }
 
 // next returns the first change with rev >= from that matches glob, behind the

@@ -17,6 +17,9 @@ const (
 	// be deleted at once. When there are more, the session ends its life: with
 	// it, they are as good as deleted.
 	maxDebts = 1024
+
+	// maxMemo is how many values Remember keeps; with one more it begins anew.
+	maxMemo = 1024
 )
 
 // The parts of a TTL. The owner's sum is smaller than the challenger's by at

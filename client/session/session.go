@@ -35,6 +35,7 @@ type Session struct {
 	closed  bool
 
 	debts debts
+	memo  memo
 }
 
 // Open begins a session: it creates a file under /session and rewrites it every

@@ -10,9 +10,10 @@
 //
 // # The one rule
 //
-// It is an entry's turn when a linearizable read of the line shows it, and ahead
-// of it fewer than Limit entries that it has to wait for. Sessions have no part
-// in that. They license deletion: when a session has ended, anybody may delete
+// It is an entry's turn at a rev at which it is there, and ahead of it fewer than
+// Limit entries that it has to wait for: as a read of the line shows, or its own
+// creation if the line was empty, or the event that the last one ahead has gone.
+// Sessions have no part in that. They license deletion: when a session has ended, anybody may delete
 // its entries, and the store checks that by the condition that the session file
 // is missing. So the entry of a holder that is believed dead is gone before the
 // next one holds, and every write that carries the condition "this entry is

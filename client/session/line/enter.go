@@ -98,11 +98,17 @@ type queuer struct {
 	// patient: once in line, it waits out what may pass by itself.
 	patient bool
 	vigils  *vigils
+	memo    memo
 
 	entry Entry // Rev is 0 until it is there
+	// fresh: nothing was asked since the entry was created; first: that was in
+	// an empty line.
+	fresh, first bool
 	// from is the rev from which on a watch misses nothing that the list before
 	// it did not show.
 	from int64
+	// clear is the rev at which the last of those ahead was seen to go; 0: none.
+	clear int64
 	// allHold: all before it in the line hold.
 	allHold bool
 	// waits: Spec.Waits was called.
@@ -118,12 +124,15 @@ func (q *queuer) enterUnless(ctx context.Context, wait func(context.Context, []E
 	q.from = q.entry.Rev + 1
 	q.vigils = newVigils(q.st)
 	defer q.vigils.end()
+	busy := false
 	for {
 		p, ahead, err := q.turn(ctx)
 		if err == nil && p != nil {
+			q.note(busy)
 			return p, nil
 		}
 		if err == nil {
+			busy = busy || len(ahead) > 0
 			err = wait(ctx, ahead)
 		}
 		if q.patient && Transient(err) {
@@ -150,29 +159,41 @@ func (q *queuer) leave(why error) {
 // create makes the entry. It asks that the session file is unchanged, so that
 // after the next beat a request that is still under way can't be done any more:
 // an entry that nobody knows of would stop the line for ever.
+//
+// Where the line was empty last time it also asks that it is: then it has its turn
+// by the creation itself, at the rev of that.
 func (q *queuer) create(ctx context.Context) error {
 	q.entry = newEntry(q.sp, q.life.ID())
 	sessionRev := q.life.Rev()
+	q.recall()
 	for {
 		conf, confOps, err := q.agree(ctx)
 		if err != nil {
 			return err
 		}
-		rev, err := q.st.Txn(ctx, client.Txn{
+		t := client.Txn{
 			If: []client.Cond{client.Missing(q.entry.Path), client.Unchanged(q.life.Path(), sessionRev), conf},
 			Do: append([]client.Op{client.SetOp(q.entry.Path, encode(q.entry.body))}, confOps...),
-		})
+		}
+		first := !q.memo.busy
+		if first {
+			// What is a directory has something in it.
+			t.If = append(t.If, client.Missing(q.sp.root()+"/e"))
+		}
+		rev, err := q.st.Txn(ctx, t)
 		var mismatch *client.RevMismatchError
 		switch {
 		case err == nil:
-			q.entry.Rev = rev
+			q.entry.Rev, q.fresh, q.first = rev, true, first
 			return nil
+		case first && errors.Is(err, client.ErrIsDir):
+			q.memo.busy = true
 		case errors.As(err, &mismatch) && mismatch.Path == q.life.Path() && mismatch.Rev == 0:
 			return q.dead(ctx)
 		case errors.As(err, &mismatch) && mismatch.Path == q.life.Path():
 			sessionRev = mismatch.Rev // a beat came in between
 		case errors.As(err, &mismatch) && mismatch.Path == q.sp.confPath():
-			// Somebody else was the first; agree again.
+			q.memo.rev = 0 // it is not as it was; agree again
 		case errors.Is(err, client.ErrUnknownOutcome):
 			return q.resolve(ctx, err)
 		default:
@@ -221,6 +242,9 @@ func (q *queuer) resolve(ctx context.Context, unknown error) error {
 func (q *queuer) agree(ctx context.Context) (client.Cond, []client.Op, error) {
 	want := Conf{V: entryVersion, Mode: q.sp.Mode, Limit: q.sp.Limit}
 	path := q.sp.confPath()
+	if q.memo.rev != 0 && q.memo.conf == want {
+		return client.Unchanged(path, q.memo.rev), nil, nil
+	}
 	f, err := q.st.Get(ctx, path)
 	if errors.Is(err, client.ErrNotExist) {
 		return client.Missing(path), []client.Op{client.SetOp(path, encode(want))}, nil
@@ -232,7 +256,33 @@ func (q *queuer) agree(ctx context.Context) (client.Cond, []client.Op, error) {
 	if err := json.Unmarshal(f.Value, &have); err != nil || have != want {
 		return client.Cond{}, nil, fmt.Errorf("%w: %s says %q, not %q; delete it when nobody uses it", ErrConf, path, f.Value, encode(want))
 	}
+	q.memo.conf, q.memo.rev = have, f.Rev
+	q.remember()
 	return client.Unchanged(path, f.Rev), nil, nil
+}
+
+// memo is what is remembered of a line from one Enter of a session to the next.
+type memo struct {
+	conf Conf
+	rev  int64 // of conf; 0: not known
+	// busy: last time others were in the line.
+	busy bool
+}
+
+func (q *queuer) recall() {
+	if m, ok := q.s.Recall(q.sp.root()).(memo); ok {
+		q.memo = m
+	}
+}
+
+func (q *queuer) remember() { q.s.Remember(q.sp.root(), q.memo) }
+
+// note remembers whether others were in the line.
+func (q *queuer) note(busy bool) {
+	if q.memo.busy != busy {
+		q.memo.busy = busy
+		q.remember()
+	}
 }
 
 // Transient tells whether err may pass by itself: the store can't be reached, or

@@ -17,18 +17,49 @@ func nonce() string {
 	return hex.EncodeToString(b[:])
 }
 
-// turn asks the store who is in line, and returns the place if it is its turn,
-// else those ahead of it. The turn is decided by entries alone: a session that
-// has ended only allows others to delete its entries. So two that conflict never
-// have their turn while both entries exist, whatever any clock says.
+// turn tells whether it is this place's turn, and returns the place if so, else
+// those ahead of it. The turn is decided by entries alone: a session that has
+// ended only allows others to delete its entries. So two that conflict never have
+// their turn while both entries exist, whatever any clock says.
+//
+// A turn is a fact of one rev: the entry is there, and nobody who counts is ahead.
+// The rev may be that of the creation in an empty line, that of the event that
+// the last one ahead has gone, or that of a read.
 func (q *queuer) turn(ctx context.Context) (*Place, []Entry, error) {
-	// The session is asked for beside the line: one round, not two. That it is
-	// there is what must be known before anybody is told that he holds.
+	fresh, first, clear := q.fresh, q.first, q.clear
+	q.fresh, q.first, q.clear = false, false, 0
+	if first || clear > 0 && q.present(ctx, clear) {
+		return q.take(ctx)
+	}
+	return q.ask(ctx, fresh)
+}
+
+// present tells whether the entry was there at rev, and the session's file is.
+// What was at a rev any node can tell; without an answer the line is read.
+func (q *queuer) present(ctx context.Context, rev int64) bool {
 	checked := make(chan error, 1)
-	go func() {
-		_, err := q.st.Get(ctx, q.life.Path())
-		checked <- err
-	}()
+	go func() { checked <- q.alive(ctx, client.Local()) }()
+	f, err := q.st.Get(ctx, q.entry.Path, client.AtRev(rev), client.Local())
+	alive := <-checked
+	return err == nil && alive == nil && f.Rev == q.entry.Rev
+}
+
+// alive asks for the session file: that it is there must be known before anybody
+// is told that he holds.
+func (q *queuer) alive(ctx context.Context, opts ...client.ReadOption) error {
+	_, err := q.st.Get(ctx, q.life.Path(), opts...)
+	return err
+}
+
+// ask reads the line, and beside it, in the same round, the session's file;
+// unless the entry is fresh: its creation asked that the file is there.
+func (q *queuer) ask(ctx context.Context, fresh bool) (*Place, []Entry, error) {
+	checked := make(chan error, 1)
+	if fresh {
+		checked <- nil
+	} else {
+		go func() { checked <- q.alive(ctx) }()
+	}
 	list, err := entries(ctx, q.st, q.sp.Name)
 	alive := <-checked
 	if err != nil {
@@ -48,7 +79,6 @@ func (q *queuer) turn(ctx context.Context) (*Place, []Entry, error) {
 	if alive != nil {
 		return nil, nil, alive
 	}
-	q.entry.Since = list[own].Since
 	before := ahead(list[:own], q.sp.Shared)
 	if len(before) >= q.sp.Limit {
 		q.allHold = holders(list[:own], q.sp.Limit) == own
@@ -179,6 +209,9 @@ func (q *queuer) watch(ctx context.Context, ahead []Entry) error {
 		q.from = ev.Rev + 1
 		if ev.Del && left[ev.Path] {
 			delete(left, ev.Path)
+			if len(left) == 0 {
+				q.clear = ev.Rev
+			}
 			if enough == 0 || len(left) <= enough {
 				return nil
 			}

@@ -3,6 +3,7 @@ package line
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/doozer-store/doozer/client/session"
 )
@@ -17,6 +18,10 @@ type vigils struct {
 	of   map[string]context.CancelFunc
 	wg   sync.WaitGroup
 }
+
+// vigilAfter is how long a place waits before it asks whether those ahead are
+// alive. Most locks pass on sooner, and nobody has to be asked.
+const vigilAfter = 100 * time.Millisecond
 
 func newVigils(st session.Store) *vigils {
 	return &vigils{st: st, died: make(chan string), of: make(map[string]context.CancelFunc)}
@@ -46,6 +51,13 @@ func (v *vigils) keep(list []Entry) {
 }
 
 func (v *vigils) watch(ctx context.Context, id string) {
+	t := time.NewTimer(vigilAfter)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+		return
+	}
 	if session.AwaitDeath(ctx, v.st, id) != nil {
 		return
 	}
