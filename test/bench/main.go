@@ -54,6 +54,7 @@ func parse(args []string) (*options, error) {
 	works := fs.String("work", "set,get,localget,mixed", "`list` of work, see -list; all: everything")
 	callers := fs.String("callers", "1:1,64:16,1000:100", "callers:connections of throughput work, `list`")
 	watchers := fs.String("watchers", "1000", "numbers of watchers, `list`")
+	waiters := fs.String("waiters", "1,10,100", "numbers of waiters for a lock, `list`")
 	fs.IntVar(&o.rounds, "rounds", 5, "how often all of it is done")
 	fs.IntVar(&o.nodes, "nodes", 3, "servers of each system")
 	fs.DurationVar(&o.span, "for", 5*time.Second, "how long each measurement takes")
@@ -88,17 +89,21 @@ func parse(args []string) (*options, error) {
 	if err != nil {
 		return nil, fmt.Errorf("-watchers: %w", err)
 	}
-	o.works, err = chosen(*works, pairs, counts)
+	waiting, err := numbers(*waiters)
+	if err != nil {
+		return nil, fmt.Errorf("-waiters: %w", err)
+	}
+	o.works, err = chosen(*works, pairs, counts, waiting)
 	return o, err
 }
 
 // workNames are the names that -work takes, in the order in which work is done.
 var workNames = []string{
-	"idle", "set", "create", "cas", "txn", "get", "localget", "list", "mixed", "fanout", "delivery", "globs", "kill", "million",
+	"idle", "set", "create", "cas", "txn", "get", "localget", "list", "mixed", "fanout", "delivery", "globs", "lock", "handoff", "kill", "million",
 }
 
 // chosen are the works of these names, in their order.
-func chosen(list string, pairs [][2]int, watchers []int) ([]work, error) {
+func chosen(list string, pairs [][2]int, watchers, waiters []int) ([]work, error) {
 	want := map[string]bool{}
 	for n := range strings.SplitSeq(list, ",") {
 		want[n] = true
@@ -106,7 +111,7 @@ func chosen(list string, pairs [][2]int, watchers []int) ([]work, error) {
 	var out []work
 	for _, n := range workNames {
 		if want[n] || want["all"] {
-			out = append(out, worksOf(n, pairs, watchers)...)
+			out = append(out, worksOf(n, pairs, watchers, waiters)...)
 		}
 		delete(want, n)
 	}
@@ -117,8 +122,9 @@ func chosen(list string, pairs [][2]int, watchers []int) ([]work, error) {
 	return out, nil
 }
 
-// worksOf makes one work of a name for each number of callers or watchers.
-func worksOf(name string, pairs [][2]int, watchers []int) []work {
+// worksOf makes one work of a name for each number of callers, watchers or
+// waiters.
+func worksOf(name string, pairs [][2]int, watchers, waiters []int) []work {
 	var out []work
 	switch name {
 	case "idle":
@@ -131,6 +137,16 @@ func worksOf(name string, pairs [][2]int, watchers []int) []work {
 		do := map[string]func(system, *options, int) (figures, error){"fanout": fanout, "delivery": delivery, "globs": globs}[name]
 		for _, n := range watchers {
 			out = append(out, work{fmt.Sprintf("%s, %d watchers", name, n), func(s system, o *options) (figures, error) { return do(s, o, n) }})
+		}
+	case "handoff":
+		for _, n := range waiters {
+			out = append(out, work{fmt.Sprintf("hand-off of a lock, %d waiters", n), func(s system, o *options) (figures, error) { return handOff(s, o, n) }})
+		}
+	case "lock":
+		for _, p := range pairs {
+			out = append(out, work{fmt.Sprintf("lock+unlock, %d callers on %d", p[0], p[1]), func(s system, o *options) (figures, error) {
+				return uncontended(s, o, p[0], p[1])
+			}})
 		}
 	default:
 		for _, p := range pairs {

@@ -103,7 +103,7 @@ func (r *results) names(work string) []string {
 	return names
 }
 
-var columns = []string{"ops/s", "events/s", "done %", "p50 ms", "p99 ms", "p99.9 ms", "max ms"}
+var columns = []string{"ops/s", "events/s", "hand-offs/s", "done %", "p50 ms", "p99 ms", "p99.9 ms", "max ms"}
 
 // columnOf is the place of a figure; those of one work alone come last.
 func columnOf(name string) int {
