@@ -42,9 +42,9 @@ type Redis struct {
 	proc *process
 }
 
-// StartRedis starts a server that keeps its data in memory alone, with further
-// lines of configuration, and waits until it answers. The end of the test ends it.
-func StartRedis(t cluster.TB, p *Ports, name string, conf ...string) *Redis {
+// NewRedis is a server that does not run yet, and keeps its data in memory alone.
+// The end of the test ends it.
+func NewRedis(t cluster.TB, p *Ports, name string, conf ...string) *Redis {
 	t.Helper()
 	addr, err := p.take()
 	if err != nil {
@@ -60,13 +60,21 @@ func StartRedis(t cluster.TB, p *Ports, name string, conf ...string) *Redis {
 		}
 		r.Kill()
 	})
+	return r
+}
+
+// StartRedis is NewRedis and Start.
+func StartRedis(t cluster.TB, p *Ports, name string, conf ...string) *Redis {
+	t.Helper()
+	r := NewRedis(t, p, name, conf...)
 	r.Start()
 	return r
 }
 
 func (r *Redis) log() string { return filepath.Join(r.dir, "redis.log") }
 
-// Start starts it, with the data its directory holds, and waits until it answers.
+// Start starts it, with the data and the configuration that its directory holds, and
+// waits until it answers.
 func (r *Redis) Start() {
 	r.t.Helper()
 	host, port, _ := strings.Cut(r.Addr, ":")
@@ -75,8 +83,10 @@ func (r *Redis) Start() {
 		"repl-diskless-sync-delay 0", "loglevel verbose",
 	}, r.conf...)
 	path := filepath.Join(r.dir, "redis.conf")
-	if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o644); err != nil {
-		r.t.Fatalf("%v", err)
+	if _, err := os.Stat(path); err != nil {
+		if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o644); err != nil {
+			r.t.Fatalf("%v", err)
+		}
 	}
 	p, err := startProcess(r.log(), nil, "redis-server", path)
 	if err != nil {
@@ -103,6 +113,16 @@ func (r *Redis) Kill() {
 		r.proc.kill()
 	}
 }
+
+// Wipe removes what is on its disk; it must not run.
+func (r *Redis) Wipe() {
+	r.t.Helper()
+	if err := os.RemoveAll(filepath.Join(r.dir, "dump.rdb")); err != nil {
+		r.t.Fatalf("%v", err)
+	}
+}
+
+func (r *Redis) pid() int { return r.proc.pid() }
 
 // Running tells whether its process is there.
 func (r *Redis) Running() bool { return r.proc != nil && r.proc.running() }

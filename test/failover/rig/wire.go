@@ -23,6 +23,8 @@ func Refused(err error, word string) bool {
 	return errors.As(err, &e) && strings.HasPrefix(string(e), word)
 }
 
+func isReply(err error) bool { return errors.As(err, new(ReplyError)) }
+
 // Conn is one connection to a Redis server, byte for byte: what a test of its
 // replication needs and client libraries hide. One goroutine uses it at a time.
 type Conn struct {
@@ -105,7 +107,7 @@ func (c *Conn) reply() (string, error) {
 		parts := make([]string, n)
 		for i := range parts {
 			part, err := c.reply()
-			if err != nil && !errors.As(err, new(ReplyError)) {
+			if err != nil && !isReply(err) {
 				return "", err
 			}
 			parts[i] = part

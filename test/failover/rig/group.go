@@ -1,0 +1,219 @@
+package rig
+
+import (
+	"context"
+	"net"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/doozer-store/doozer/drill/cluster"
+)
+
+// Host is one of three machines: a Redis server and what watches over it.
+type Host struct {
+	Name  string
+	Redis *Redis
+	// Front is where others reach the Redis server.
+	Front string
+
+	log   string
+	guard *process // its Sentinel or its agent
+	start func() (*process, error)
+}
+
+// KillGuard ends its Sentinel or agent by SIGKILL.
+func (h *Host) KillGuard() { h.guard.kill() }
+
+// PauseGuard stops its Sentinel or agent by SIGSTOP, ResumeGuard lets it go on.
+func (h *Host) PauseGuard() { h.guard.signal(syscall.SIGSTOP) }
+
+// ResumeGuard takes PauseGuard back.
+func (h *Host) ResumeGuard() { h.guard.signal(syscall.SIGCONT) }
+
+// System is what makes one of three Redis servers the master, and tells clients.
+type System interface {
+	Name() string
+	// Master is the host that clients are sent to; "" when there is none.
+	Master() string
+	// Client follows the master over at most one connection, made with dial.
+	Client(dial func(ctx context.Context, network, addr string) (net.Conn, error)) (*redis.Client, error)
+	// Switch asks for another master, and does not wait for it.
+	Switch() error
+	// Whole tells whether all is as at the beginning: a master that all agree on,
+	// and nothing thought to be down.
+	Whole() (bool, string)
+}
+
+// Group is three hosts and a system.
+type Group struct {
+	t     cluster.TB
+	Net   *Net
+	Hosts []*Host
+	System
+	// Store is doozer's; nil with another system.
+	Store *Store
+}
+
+// newHosts lays out three hosts. Their servers have not been started, so that
+// their configuration can be added to.
+func newHosts(t cluster.TB, n *Net, conf ...string) []*Host {
+	t.Helper()
+	var hosts []*Host
+	for _, name := range []string{"a", "b", "c"} {
+		r := NewRedis(t, n.ports, name)
+		front, err := n.Front(name, r.Addr)
+		if err != nil {
+			t.Fatalf("%v", err)
+		}
+		host, port, _ := strings.Cut(front, ":")
+		r.conf = append([]string{"replica-announce-ip " + host, "replica-announce-port " + port}, conf...)
+		n.Own(name, r.pid)
+		h := &Host{Name: name, Redis: r, Front: front}
+		n.Own(name, func() int { return h.guard.pid() })
+		t.Cleanup(func() {
+			if h.guard != nil {
+				h.guard.kill()
+			}
+			if t.Failed() && h.log != "" {
+				t.Logf("the guard of %s, end of its log:\n%s", name, tail(h.log, 40))
+			}
+		})
+		hosts = append(hosts, h)
+	}
+	return hosts
+}
+
+// Host is the one of that name; nil if there is none.
+func (g *Group) Host(name string) *Host {
+	i := slices.IndexFunc(g.Hosts, func(h *Host) bool { return h.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return g.Hosts[i]
+}
+
+// at is the name of the host with that front.
+func at(hosts []*Host, front string) string {
+	for _, h := range hosts {
+		if h.Front == front {
+			return h.Name
+		}
+	}
+	return ""
+}
+
+// Cut cuts a host off from all others, and from clients; Heal takes it back.
+func (g *Group) Cut(h *Host) { g.wires(h, g.Net.Cut, append(g.others(h), Outside)) }
+
+// Heal takes Cut back.
+func (g *Group) Heal(h *Host) { g.wires(h, g.Net.Heal, append(g.others(h), Outside)) }
+
+// CutStore cuts a host off from the store alone.
+func (g *Group) CutStore(h *Host) { g.wires(h, g.Net.Cut, g.Store.Hosts()) }
+
+func (g *Group) wires(h *Host, do func(a, b string) error, others []string) {
+	g.t.Helper()
+	for _, o := range others {
+		if err := do(h.Name, o); err != nil {
+			g.t.Fatalf("%v", err)
+		}
+	}
+}
+
+func (g *Group) others(h *Host) []string {
+	var all []string
+	for _, o := range g.Hosts {
+		if o != h {
+			all = append(all, o.Name)
+		}
+	}
+	if g.Store != nil {
+		all = append(all, g.Store.Hosts()...)
+	}
+	return all
+}
+
+// StartRedis starts the Redis of a host that does not run.
+func (g *Group) StartRedis(h *Host) {
+	g.t.Helper()
+	if !h.Redis.Running() {
+		h.Redis.Start()
+	}
+}
+
+// StartGuard starts the guard of a host if it does not run.
+func (g *Group) StartGuard(h *Host) {
+	g.t.Helper()
+	if h.guard != nil && h.guard.running() {
+		return
+	}
+	p, err := h.start()
+	if err != nil {
+		g.t.Fatalf("%v", err)
+	}
+	h.guard = p
+}
+
+// Settle waits until the group is whole: one master, two replicas that have its
+// every byte, and a system that knows it.
+func (g *Group) Settle() {
+	g.t.Helper()
+	cluster.Eventually(g.t, settleLimit, "the group is whole", func() (bool, string) {
+		for _, h := range g.Hosts {
+			if !h.Redis.Running() {
+				return false, h.Name + " does not run"
+			}
+		}
+		m := g.Host(g.Master())
+		if m == nil {
+			return false, "there is no master"
+		}
+		return g.follow(m)
+	})
+}
+
+const settleLimit = 3 * time.Minute
+
+// follow tells whether m is the master of the other two and all agree.
+func (g *Group) follow(m *Host) (bool, string) {
+	ask := func(h *Host) map[string]string {
+		s, err := h.Redis.Try("INFO", "replication")
+		if err != nil {
+			return map[string]string{"error": err.Error()}
+		}
+		return Fields(s)
+	}
+	its := ask(m)
+	if its["role"] != "master" {
+		return false, m.Name + ", the master: " + its["role"] + its["error"]
+	}
+	for _, h := range g.Hosts {
+		if h == m {
+			continue
+		}
+		i := ask(h)
+		host, port, _ := strings.Cut(m.Front, ":")
+		if i["role"] != "slave" || i["master_host"] != host || i["master_port"] != port || i["master_link_status"] != "up" {
+			return false, h.Name + ": " + i["role"] + " of " + i["master_port"] + " " + i["master_link_status"] + i["error"] + ", the master is " + m.Name + " " + m.Front
+		}
+		if i["master_repl_offset"] != its["master_repl_offset"] {
+			return false, h.Name + " is at " + i["master_repl_offset"] + " of " + its["master_repl_offset"]
+		}
+	}
+	return g.Whole()
+}
+
+// FullSyncs is how many whole copies all running servers have sent.
+func (g *Group) FullSyncs() int64 {
+	var sum int64
+	for _, h := range g.Hosts {
+		if s, err := h.Redis.Try("INFO", "stats"); err == nil {
+			sum += atoi(Fields(s)["sync_full"])
+		}
+	}
+	return sum
+}
