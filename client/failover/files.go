@@ -260,3 +260,6 @@ func short(why string) string {
 	}
 	return why
 }
+
+// ParseHist reads a file of the history.
+func ParseHist(value []byte) (Hist, error) { return parse[Hist](value, "hist") }

@@ -40,6 +40,7 @@ type follow struct {
 	stop  context.CancelFunc
 	known bool // it has been looked for
 	alive bool
+	rev   int64
 	beat  time.Time
 }
 
@@ -244,11 +245,11 @@ func (f *Follower) followSession(ctx context.Context, id string, s *follow) {
 	for ctx.Err() == nil {
 		file, err := f.st.Get(ctx, path)
 		if errors.Is(err, client.ErrNotExist) {
-			f.tell(s, false, false)
+			f.tell(s, false, 0)
 			return
 		}
 		if err == nil {
-			f.tell(s, true, false)
+			f.tell(s, true, file.Rev)
 			if f.followBeats(ctx, path, file.Rev, s) {
 				return
 			}
@@ -266,7 +267,7 @@ func (f *Follower) followBeats(ctx context.Context, path string, rev int64, s *f
 		if err != nil {
 			return false
 		}
-		f.tell(s, !ev.Del, true)
+		f.tell(s, !ev.Del, ev.Rev)
 		if ev.Del {
 			return true
 		}
@@ -274,14 +275,15 @@ func (f *Follower) followBeats(ctx context.Context, path string, rev int64, s *f
 	return false
 }
 
-// tell takes in what was seen of a session. Beats change no view that anybody
-// waits for.
-func (f *Follower) tell(s *follow, alive, beat bool) {
+// tell takes in that the file of a session is at rev, or is gone. Beats change
+// no view that anybody waits for.
+func (f *Follower) tell(s *follow, alive bool, rev int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	news := !s.known || s.alive != alive
-	s.known, s.alive = true, alive
-	if alive {
+	beat := rev > s.rev
+	s.known, s.alive, s.rev = true, alive, max(s.rev, rev)
+	if beat && alive {
 		s.beat = time.Now()
 	}
 	if news || beat {

@@ -106,6 +106,7 @@ func (c *command) root() *cobra.Command {
 	c.addLocks(root)
 	c.addElect(root)
 	c.addRun(root)
+	c.addRedis(root)
 	c.addFiredrill(root)
 	c.addVersion(root)
 	c.addCompletion(root)

@@ -1,0 +1,104 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/doozer-store/doozer/client/failover"
+)
+
+// handOver makes the Redis at addr the master in place of the own one, without
+// loss. Writes are held back meanwhile; from when the own Redis is a replica it
+// refuses them. Redis's own FAILOVER is not used: it waits for acknowledgements,
+// which replicas send once a second.
+//
+// Crash cases: before the own Redis is turned the pause ends by itself, and the
+// own Redis is the master still; after it, nobody takes writes until the target
+// has been promoted, by this or by an election.
+func (a *Agent) handOver(ctx context.Context, v *failover.View, addr string) error {
+	t := a.redis.target
+	t.Addr = addr
+	target := newServer(t)
+	defer target.close()
+	err := a.transfer(ctx, target)
+	a.looked = time.Time{}
+	if err != nil {
+		a.failed, a.whyNot = v.Epoch, err.Error()
+		a.log.Warn("the switch failed", "to", addr, "error", err)
+	}
+	return nil
+}
+
+func (a *Agent) transfer(ctx context.Context, target *server) (err error) {
+	// Its connection is made before writes wait for it.
+	in, err := target.info(ctx, "replication")
+	if err != nil {
+		return err
+	}
+	if in["role"] != "slave" || in["master_link_status"] != "up" {
+		return errors.New("the target is not connected to this master")
+	}
+	ctx, cancel := context.WithTimeout(ctx, handOverLimit)
+	defer cancel()
+	unpaused := context.WithoutCancel(ctx)
+	if err := a.redis.do(ctx, "CLIENT", "PAUSE", pauseLimit.Milliseconds(), "WRITE"); err != nil {
+		return err
+	}
+	defer func() {
+		err = errors.Join(err, a.redis.do(unpaused, "CLIENT", "UNPAUSE"))
+		if err == nil {
+			if e := a.redis.killClients(unpaused); e != nil {
+				a.log.Warn("the clients of the old master could not be disconnected", "error", e)
+			}
+		}
+	}()
+	if err := a.even(ctx, target); err != nil {
+		return err
+	}
+	if err := a.redis.replicaOf(ctx, target.target.Addr); err != nil {
+		return err
+	}
+	// What Redis itself has written in between, pings and expired keys, has to
+	// arrive as well.
+	if err := a.even(ctx, target); err != nil {
+		return err
+	}
+	if err := target.promote(ctx); err != nil {
+		return err
+	}
+	a.closeGate("handed over")
+	return nil
+}
+
+// even waits until the target has all that the own Redis has.
+func (a *Agent) even(ctx context.Context, target *server) error {
+	in, err := a.redis.info(ctx, "replication")
+	if err != nil {
+		return err
+	}
+	want := in.int("master_repl_offset")
+	for {
+		got, err := target.info(ctx, "replication")
+		if err != nil {
+			return err
+		}
+		at := got.int("master_repl_offset")
+		if at == want && got["master_replid"] == in["master_replid"] {
+			return nil
+		}
+		if at > want {
+			// The own one has moved on by itself, and so has the target.
+			if in, err = a.redis.info(ctx, "replication"); err != nil {
+				return err
+			}
+			want = in.int("master_repl_offset")
+			continue
+		}
+		sleep(ctx, handOverPoll)
+		if ctx.Err() != nil {
+			return fmt.Errorf("the target is %d bytes behind after %v", want-at, handOverLimit)
+		}
+	}
+}

@@ -1,0 +1,123 @@
+package agent
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/doozer-store/doozer/client"
+	"github.com/doozer-store/doozer/client/failover"
+	"github.com/doozer-store/doozer/client/session"
+)
+
+// stats writes what others are to know of the node, in the background: nothing
+// waits for it, and of what changes meanwhile only the last is written.
+type stats struct {
+	a     *Agent
+	woken chan struct{}
+
+	mu      sync.Mutex // guards what follows
+	want    failover.Stat
+	session string
+	wanted  bool
+}
+
+func newStats(a *Agent) *stats { return &stats{a: a, woken: make(chan struct{}, 1)} }
+
+// put makes s what is to be written.
+func (w *stats) put(s failover.Stat, session string) {
+	w.mu.Lock()
+	w.want, w.session, w.wanted = s, session, true
+	w.mu.Unlock()
+	select {
+	case w.woken <- struct{}{}:
+	default:
+	}
+}
+
+func (w *stats) run(ctx context.Context) {
+	for {
+		select {
+		case <-w.woken:
+		case <-ctx.Done():
+			return
+		}
+		w.mu.Lock()
+		s, id, wanted := w.want, w.session, w.wanted
+		w.wanted = false
+		w.mu.Unlock()
+		if !wanted || id == "" {
+			continue
+		}
+		s.At = time.Now().UnixMilli()
+		if err := w.write(ctx, s, id); err != nil && ctx.Err() == nil {
+			w.a.log.Debug("the state was not written", "error", err)
+			sleep(ctx, retryAfter)
+			w.mu.Lock()
+			if !w.wanted {
+				w.want, w.session, w.wanted = s, id, true
+			}
+			w.mu.Unlock()
+			select {
+			case w.woken <- struct{}{}:
+			default:
+			}
+		}
+	}
+}
+
+// write is done only while the session lives: what an agent that was taken for
+// dead has to say is old.
+func (w *stats) write(ctx context.Context, s failover.Stat, id string) error {
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	_, err := w.a.cfg.Store.Txn(ctx, client.Txn{
+		If: []client.Cond{exists(session.PathOf(id))},
+		Do: []client.Op{client.SetOp(w.a.paths.Stat(w.a.cfg.Name), s.Encode())},
+	})
+	return err
+}
+
+// publish shows how the node is, and has it written if that means something to
+// others.
+func (a *Agent) publish(note string) {
+	v := a.f.View()
+	s := failover.Stat{
+		Role: failover.RoleDown, Offset: a.own.Offset, ReplID: a.own.ReplID, Link: a.own.Link, Gate: "closed",
+		RunID: a.own.RunID, Epoch: v.Epoch, Note: note, LagMs: a.ownInfo.lag().Milliseconds(), At: time.Now().UnixMilli(),
+	}
+	switch {
+	case !a.own.Up || a.own.Loading:
+	case a.own.Master:
+		s.Role = failover.RoleMaster
+	default:
+		s.Role = failover.RoleReplica
+	}
+	if a.gate != nil && a.gate.Open() {
+		s.Gate = "open"
+	}
+	a.mu.Lock()
+	a.shown = s
+	a.mu.Unlock()
+	id, _ := a.live.now()
+	n, ok := v.Node(a.cfg.Name)
+	if !ok || id == "" {
+		return
+	}
+	if told := n.Stat; differs(&s, &told, v.Conf.MaxLagBytes) {
+		a.stats.put(s, id)
+	}
+}
+
+// differs tells whether what was written has to be written again. An offset
+// alone is worth it only where a limit is set on how far the others may be behind
+// it.
+func differs(s, told *failover.Stat, maxLag int64) bool {
+	a, b := *s, *told
+	moved := a.Offset - b.Offset
+	a.Offset, b.Offset, a.At, b.At, a.LagMs, b.LagMs, a.Rev, b.Rev = 0, 0, 0, 0, 0, 0, 0, 0
+	if a != b {
+		return true
+	}
+	return maxLag > 0 && s.Role == failover.RoleMaster && moved > maxLag/8 && s.At-told.At >= statEvery.Milliseconds()
+}
