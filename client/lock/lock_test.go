@@ -224,6 +224,43 @@ func TestDeaths(t *testing.T) {
 	})
 }
 
+// A machine dies with the holder and most of those who wait: patience runs for
+// all of them at once, and only for the dead.
+func TestDeathOfMany(t *testing.T) {
+	bubble(t, func(t *testing.T, st *fakestore.Store) {
+		first := start(t, st)
+		acquire(t, first, "x")
+		dead := []*program{first}
+		for range 70 {
+			p := start(t, st)
+			later(t, p, "x")
+			dead = append(dead, p)
+		}
+		next := start(t, st)
+		got := later(t, next, "x")
+		last := later(t, start(t, st), "x")
+		time.Sleep(ttl)
+		synctest.Wait()
+		before := st.Count().Gets
+		time.Sleep(10 * ttl)
+		synctest.Wait()
+		// Each of 72 looks after the one before it, six times a TTL.
+		if gets := st.Count().Gets - before; gets > 72*6*10+72*2 {
+			t.Errorf("%d looks while all live", gets)
+		}
+		for _, p := range dead {
+			p.c.Cut()
+		}
+		began := time.Now()
+		lk := <-got
+		if d := time.Since(began); d > 3*ttl {
+			t.Errorf("taken over after %v, with a TTL of %v", d, ttl)
+		}
+		release(t, lk)
+		release(t, <-last)
+	})
+}
+
 // All the readers ahead die at once: one TTL is enough to find out.
 func TestDeathOfReaders(t *testing.T) {
 	for _, opts := range [][]Option{{Read()}, {Limit(3)}} {

@@ -21,7 +21,15 @@ func PathOf(id string) string { return Dir + "/" + id }
 // Why ending is safe is argued in docs/recipes.md: the deletion asks that the
 // file is as it was when the wait began, so a beat that comes in time wins.
 func AwaitDeath(ctx context.Context, st Store, id string) error {
-	_, err := (&watcher{st: st, path: PathOf(id)}).run(ctx)
+	return AwaitDeathTelling(ctx, st, id, func(bool) {})
+}
+
+// AwaitDeathTelling is AwaitDeath, and calls tell, on the caller's goroutine,
+// with true when it sees a beat and with false when none came in half a TTL, which
+// is one and a half times what it takes: each time only if it is other news than
+// before.
+func AwaitDeathTelling(ctx context.Context, st Store, id string, tell func(alive bool)) error {
+	_, err := (&watcher{st: st, path: PathOf(id), tell: tell}).run(ctx)
 	return err
 }
 
@@ -67,6 +75,9 @@ type watcher struct {
 	// untilBeat: a beat ends it; beats counts the revs seen.
 	untilBeat bool
 	beats     int
+	// tell is told news of the owner; nil: nobody wants to know. told is the last.
+	tell func(alive bool)
+	told news
 
 	rev    int64     // of the file as last seen; 0: not seen
 	since  time.Time // when that rev was first seen, without a gap since
@@ -82,6 +93,30 @@ type watcher struct {
 	exited, over chan struct{}
 }
 
+// news of an owner.
+type news int
+
+const (
+	unheard news = iota
+	alive
+	silent
+)
+
+// report tells what is known of the owner, if that is new.
+func (w *watcher) report(now time.Time) {
+	is := w.told
+	switch {
+	case now.Sub(w.since) > gapLimit(w.ttl) && !w.kept:
+		is = silent
+	case w.beats > 1 || w.kept:
+		is = alive
+	}
+	if is != w.told && w.tell != nil {
+		w.told = is
+		w.tell(is == alive)
+	}
+}
+
 // look reads the file once, ends the session if that is due, and returns when
 // to look next.
 func (w *watcher) look(ctx context.Context) (pause time.Duration, dead bool) {
@@ -95,6 +130,7 @@ func (w *watcher) look(ctx context.Context) (pause time.Duration, dead bool) {
 		return retryPause(w.limit()), false
 	}
 	w.see(f, now)
+	w.report(now)
 	if !w.due(asked) {
 		return w.next(now), false
 	}

@@ -21,8 +21,9 @@
 //
 // # Who waits for whom
 //
-// Each place watches the entry before it, and the session of that; so a release
-// wakes one. If all ahead hold, it looks after all their sessions. Where Limit
+// Each place watches the entry before it, so a release wakes one. It looks after
+// the sessions ahead as far as the first that is alive, but after all of them if
+// they all hold: patience runs for all who died together at once. Where Limit
 // is more than 1 each place watches the line as a whole, and asks the store only
 // when it becomes the first in line, or it is its turn.
 //

@@ -125,18 +125,7 @@ func (q *queuer) block(ctx context.Context, ahead []Entry) error {
 	within, cancel := context.WithCancel(ctx)
 	seen := make(chan error, 1)
 	go func() { seen <- q.watch(within, ahead) }()
-	q.vigils.keep(q.suspects(ahead))
-	var err error
-	watching := true
-	select {
-	case err = <-seen:
-		watching = false
-	case id := <-q.vigils.died:
-		q.vigils.forget(id)
-		err = q.bury(ctx, ahead, id)
-	case <-q.life.Dead():
-		err = session.ErrLost
-	}
+	err, watching := q.attend(ctx, ahead, seen)
 	cancel()
 	if watching {
 		<-seen
@@ -144,13 +133,25 @@ func (q *queuer) block(ctx context.Context, ahead []Entry) error {
 	return err
 }
 
-// suspects are those ahead whose death this place has to notice: all of them if
-// they all hold, else the last, which waits itself and looks after the others.
-func (q *queuer) suspects(ahead []Entry) []Entry {
-	if q.allHold {
-		return ahead
+// attend waits for what the watch has seen, or for a death. It returns true if
+// the watch goes on.
+func (q *queuer) attend(ctx context.Context, ahead []Entry, seen <-chan error) (err error, watching bool) {
+	for {
+		q.vigils.over(ahead, q.allHold)
+		select {
+		case err = <-seen:
+			return err, false
+		case n := <-q.vigils.heard:
+			if q.vigils.of[n.id] != nil {
+				q.vigils.alive[n.id] = n.alive
+			}
+		case id := <-q.vigils.died:
+			q.vigils.dead(id)
+			return q.bury(ctx, ahead, id), true
+		case <-q.life.Dead():
+			return session.ErrLost, true
+		}
 	}
-	return ahead[len(ahead)-1:]
 }
 
 // bury deletes the entries of the session id, which has ended, among those

@@ -13,18 +13,64 @@ import (
 // once. They belong to the goroutine of Enter.
 type vigils struct {
 	st session.Store
-	// died has the ids of sessions that have ended.
-	died chan string
-	of   map[string]context.CancelFunc
-	wg   sync.WaitGroup
+	// died has the ids of sessions that have ended, heard other news of them.
+	died  chan string
+	heard chan news
+	of    map[string]context.CancelFunc
+	// alive is what was heard last of those in of.
+	alive map[string]bool
+	// reach is how many of those ahead, at most, are watched over.
+	reach int
+	wg    sync.WaitGroup
 }
 
-// vigilAfter is how long a place waits before it asks whether those ahead are
-// alive. Most locks pass on sooner, and nobody has to be asked.
-const vigilAfter = 100 * time.Millisecond
+// news says whether a session beats.
+type news struct {
+	id    string
+	alive bool
+}
+
+const (
+	// vigilAfter is how long a place waits before it asks whether those ahead
+	// are alive. Most locks pass on sooner, and nobody has to be asked.
+	vigilAfter = 100 * time.Millisecond
+	// wider is how many times as many are watched over when none that was is
+	// alive.
+	wider = 8
+)
 
 func newVigils(st session.Store) *vigils {
-	return &vigils{st: st, died: make(chan string), of: make(map[string]context.CancelFunc)}
+	return &vigils{
+		st: st, died: make(chan string), heard: make(chan news), of: make(map[string]context.CancelFunc),
+		alive: make(map[string]bool), reach: 1,
+	}
+}
+
+// over watches over those ahead as far as the last of them who is alive: who
+// waits looks after those before him. As long as it is not known who that is,
+// there are as many as reach says; when all those are silent, or one has died,
+// more: if a machine with many of them has died, patience has to run for all at
+// once, not for one after the other.
+func (v *vigils) over(ahead []Entry, all bool) {
+	first := 0
+	for i := len(ahead) - 1; i >= 0 && !all; i-- {
+		first = i
+		if ahead[i].Session == "" {
+			continue // only people can end it
+		}
+		alive, heard := v.alive[ahead[i].Session]
+		if heard && alive {
+			break
+		}
+		if len(ahead)-i < v.reach {
+			continue
+		}
+		if !heard {
+			break
+		}
+		v.reach *= wider
+	}
+	v.keep(ahead[first:])
 }
 
 // keep watches over the sessions of list, and no others.
@@ -35,10 +81,9 @@ func (v *vigils) keep(list []Entry) {
 			want[e.Session] = true
 		}
 	}
-	for id, cancel := range v.of {
+	for id := range v.of {
 		if !want[id] {
-			cancel()
-			delete(v.of, id)
+			v.forget(id)
 		}
 	}
 	for id := range want {
@@ -58,7 +103,12 @@ func (v *vigils) watch(ctx context.Context, id string) {
 	case <-ctx.Done():
 		return
 	}
-	if session.AwaitDeath(ctx, v.st, id) != nil {
+	if session.AwaitDeathTelling(ctx, v.st, id, func(alive bool) {
+		select {
+		case v.heard <- news{id, alive}:
+		case <-ctx.Done():
+		}
+	}) != nil {
 		return
 	}
 	select {
@@ -67,13 +117,21 @@ func (v *vigils) watch(ctx context.Context, id string) {
 	}
 }
 
-// forget lets go of a vigil that has told of a death: whatever came of burying
-// the dead, the next wait begins another one.
+// dead lets go of a vigil that has told of a death: whatever came of burying
+// the dead, the next wait begins another one, and looks further.
+func (v *vigils) dead(id string) {
+	v.forget(id)
+	if v.reach < MaxLimit {
+		v.reach *= wider
+	}
+}
+
 func (v *vigils) forget(id string) {
 	if cancel := v.of[id]; cancel != nil {
 		cancel()
-		delete(v.of, id)
 	}
+	delete(v.of, id)
+	delete(v.alive, id)
 }
 
 // end ends all vigils and waits for them.
