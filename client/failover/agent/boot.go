@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/doozer-store/doozer/client/failover"
@@ -48,6 +49,14 @@ func (a *Agent) settle(ctx context.Context, v *failover.View) error {
 	// The history ends when the backlog is let go.
 	if err := a.redis.set(ctx, "repl-backlog-ttl", 0); err != nil {
 		return err
+	}
+	// Redis's own five seconds are long for a replica that has nothing yet.
+	if text, err := a.redis.get(ctx, "repl-diskless-sync-delay"); err == nil {
+		if n, err := strconv.Atoi(text); err == nil && n > syncDelayS {
+			if err := a.redis.set(ctx, "repl-diskless-sync-delay", syncDelayS); err != nil {
+				return err
+			}
+		}
 	}
 	if a.cfg.Password != "" {
 		if err := a.redis.set(ctx, "masterauth", a.cfg.Password, "masteruser", a.cfg.User); err != nil {

@@ -37,6 +37,9 @@ const (
 	saveTries = 3
 	// leaveLimit is how long an agent that stops waits for a switch.
 	leaveLimit = 5 * time.Second
+	// syncDelayS is how long a master waits at most, in seconds, for more replicas
+	// that want a whole copy, before it begins to send one.
+	syncDelayS = 1
 	// shut is the min-replicas-to-write of a Redis that is to refuse all writes.
 	shut = 9999
 )
