@@ -3,6 +3,8 @@
 //
 //	cd test/bench && go run . -systems doozer,etcd,zookeeper -rounds 5
 //	go run . -work set,get -callers 64 -systems doozer,etcd
+//	go run . -work lock,handoff -waiters 1,10,100 -systems doozer,etcd
+//	go run . -work holders,takeover,hostloss,elect,ring -systems doozer -rounds 1
 //	go run . -list
 //
 // Every system runs three server processes on loopback with its data on the
@@ -17,8 +19,9 @@
 //   - system is a store under test, conn one connection to it: doozer (through
 //     its client, or, as doozer-unary, through plain gRPC calls), etcd, ZooKeeper,
 //     and echo, the same RPC layer with nothing behind it: the floor.
-//   - work is a piece of work; throughput.go has those of many callers, the
-//     others a file each.
+//   - work is a piece of work; throughput.go has those of many callers, locks.go
+//     free locks and hand-offs, recipes.go what doozer's own recipes promise,
+//     the others a file each.
 //   - results gathers figures by work, system and round; table.go and plot.go
 //     show them.
 //

@@ -33,6 +33,10 @@ type work struct {
 }
 
 func main() {
+	if len(os.Args) > 3 && os.Args[1] == childArg {
+		fmt.Fprintln(os.Stderr, "bench:", part(os.Args[2:]))
+		os.Exit(2)
+	}
 	o, err := parse(os.Args[1:])
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -99,7 +103,7 @@ func parse(args []string) (*options, error) {
 
 // workNames are the names that -work takes, in the order in which work is done.
 var workNames = []string{
-	"idle", "set", "create", "cas", "txn", "get", "localget", "list", "mixed", "fanout", "delivery", "globs", "lock", "handoff", "kill", "million",
+	"idle", "set", "create", "cas", "txn", "get", "localget", "list", "mixed", "fanout", "delivery", "globs", "lock", "handoff", "holders", "takeover", "hostloss", "elect", "ring", "kill", "million",
 }
 
 // chosen are the works of these names, in their order.
@@ -133,6 +137,16 @@ func worksOf(name string, pairs [][2]int, watchers, waiters []int) []work {
 		return []work{{"kill -9 of the leader", killLeader}}
 	case "million":
 		return []work{{"million files", million}}
+	case "holders":
+		return []work{{fmt.Sprintf("%d sessions with %d locks each, idle", idleClients, idleLocks), recipe(idleHolders)}}
+	case "takeover":
+		return []work{{"kill -9 of a lock's holder on this host", recipe(takeOver)}}
+	case "hostloss":
+		return []work{{fmt.Sprintf("a holder's machine is gone, TTL %v", lockTTL), recipe(hostLoss)}}
+	case "elect":
+		return []work{{"kill -9 of the elected leader", recipe(leaders)}}
+	case "ring":
+		return []work{{fmt.Sprintf("a new ring for %d clients", ringClients), recipe(epochs)}}
 	case "fanout", "delivery", "globs":
 		do := map[string]func(system, *options, int) (figures, error){"fanout": fanout, "delivery": delivery, "globs": globs}[name]
 		for _, n := range watchers {
