@@ -43,6 +43,12 @@ const (
 	lingerLimit = time.Second
 	maxLinger   = 64 << 10
 
+	// settle is how long after an election its outcome is published. Clients that
+	// lost their connection ask for it meanwhile, and do so again if they are told
+	// in the midst of it, or worse: ioredis with failoverDetector ends for good.
+	// Of a switch, at which nobody was without a master, all are told at once.
+	settle = 200 * time.Millisecond
+
 	// defaultHold is how long a question for the master waits while one is
 	// being elected. It is below the time after which common clients give up
 	// on a Sentinel (2 s and more, but for redis-py where it is set lower: it

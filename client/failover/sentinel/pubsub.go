@@ -3,6 +3,7 @@ package sentinel
 import (
 	"maps"
 	"slices"
+	"time"
 )
 
 // subs is how many channels and patterns there are; mu is held, in these all.
@@ -56,9 +57,21 @@ func (c *conn) subscribed(kind, name string) {
 // push tells the subscriber of changes until the connection ends. It owns told.
 func (c *conn) push() {
 	src := c.s.cfg.Source
-	for {
+	for settled := false; ; {
 		changed := src.Changed()
-		if v := src.View(); v.Fresh && c.publish(c.told.update(v)) != nil {
+		v := src.View()
+		if _, ok := master(v); ok && c.told.odown && !settled {
+			// Who lost its master looks for the next one itself.
+			settled = true
+			select {
+			case <-time.After(settle):
+				continue
+			case <-c.life.Done():
+				return
+			}
+		}
+		settled = false
+		if v.Fresh && c.publish(c.told.update(v)) != nil {
 			return
 		}
 		select {
