@@ -221,6 +221,9 @@ func (s *Situation) electing() Action {
 			return Action{Kind: FreezeAndBid, Live: []string{s.Session}}
 		}
 	}
+	if c := v.Cmd; c != nil && !c.Done && c.Epoch == v.Epoch && c.Verb != VerbPromote {
+		return Action{Kind: Refuse, Why: "nobody is the master: " + Elect(v, s.Since, s.SinceBid).Why}
+	}
 	if old, ok := v.Node(v.Register.Prev); ok && !old.Alive && old.Name != s.Name && !s.OldShut {
 		if !s.OldAsked {
 			return Action{Kind: ShutOld, Addr: old.Addr, Node: old.Name}
@@ -310,11 +313,16 @@ func (s *Situation) take(bid *Bid) Action {
 		next.Prev, next.Election, h.Epoch, h.From = r.Node, s.View.Epoch, s.View.Epoch, r.Node
 	}
 	// What others may have in common with it ends where it was promoted.
-	if own.ReplID2 != "" && own.Second > 0 && (bid == nil || bid.ReplID != own.ReplID) {
+	switch {
+	case bid != nil && bid.ReplID == own.ReplID:
+		next.StartOffset, h.Offset = bid.Offset, bid.Offset
+	case own.ReplID2 != "" && own.Second > 0:
 		next.StartOffset, next.ReplID2 = own.Second-1, own.ReplID2
 		h.ReplID, h.Offset = own.ReplID2, own.Second-1
-	} else if bid != nil {
-		next.StartOffset, h.Offset = bid.Offset, bid.Offset
+	case bid != nil:
+		// It had no backlog, and was given another history with one.
+		next.StartOffset, next.ReplID2 = bid.Offset, bid.ReplID
+		h.ReplID, h.Offset = bid.ReplID, bid.Offset
 	}
 	return Action{Kind: WriteRegister, Next: next, Hist: h, Live: []string{s.Session}, Why: "promoted", DropCmd: s.View.Cmd != nil && !s.View.Cmd.Done}
 }

@@ -1,0 +1,210 @@
+package failover
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// simSeeds is how many seeds each case runs; DOOZER_FAILOVER_SEEDS says another
+// number.
+func simSeeds(t *testing.T) uint64 {
+	if text := os.Getenv("DOOZER_FAILOVER_SEEDS"); text != "" {
+		n, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	return 100
+}
+
+// Groups under all kinds of faults: at no time two agents keep gates open, what a
+// master began with is never lost, nor what was confirmed in sync mode; and when
+// the faults end, the group comes to a master that takes writes, and to replicas
+// of it.
+func TestSimulation(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name     string
+		nodes    int
+		change   func(*Conf)
+		lossless bool
+	}{
+		{"async", 3, nil, false},
+		{"sync 1", 3, func(c *Conf) { c.Sync = 1 }, false},
+		{"sync 2", 3, func(c *Conf) { c.Sync = 2 }, false},
+		{"five, sync 2", 5, func(c *Conf) { c.Sync = 2 }, false},
+		{"two", 2, nil, false},
+		{"strict", 3, func(c *Conf) { c.Strict = true }, false},
+		{"switches", 3, nil, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			for seed := range simSeeds(t) {
+				conf := DefaultConf()
+				if c.change != nil {
+					c.change(&conf)
+				}
+				w := newWorld(seed, c.nodes, conf)
+				w.lossless = c.lossless
+				w.run(400)
+				if w.fail == "" {
+					w.heal()
+				}
+				if w.fail != "" {
+					tail := w.trace[max(0, len(w.trace)-60):]
+					t.Fatalf("seed %d: %s\n%s", seed, w.fail, strings.Join(tail, "\n"))
+				}
+			}
+		})
+	}
+}
+
+// run lets steps and faults happen at random.
+func (w *world) run(steps int) {
+	for _, a := range w.agents {
+		a.up = true
+	}
+	for range steps {
+		w.any()
+		if w.fail != "" {
+			return
+		}
+	}
+}
+
+// any is one random thing that happens.
+func (w *world) any() {
+	a := w.agents[w.rng.IntN(len(w.agents))]
+	switch n := w.rng.IntN(100); {
+	case n < 55:
+		w.step(a)
+	case n < 70:
+		w.replicate(a.redis)
+	case n < 82:
+		w.client()
+	case n < 90:
+		w.tick(1 + w.rng.IntN(50))
+	case n < 92:
+		w.command()
+	case w.lossless:
+		w.step(a)
+	case n < 93:
+		w.tick(w.rng.IntN(3000))
+	case n < 95:
+		w.expire()
+	case n < 96 && a.redis.up:
+		w.kill(a.redis)
+	case n < 97:
+		if !a.redis.up {
+			w.boot(a.redis)
+		} else {
+			a.redis.hung = !a.redis.hung
+		}
+	case n < 98:
+		if a.up {
+			a.paused = !a.paused
+		}
+	case n < 99 && a.up:
+		w.stop(a)
+	default:
+		if !a.up {
+			a.up, a.started, a.session = true, false, ""
+		}
+	}
+}
+
+// expire ends sessions that may be ended: a challenger has waited longer than
+// their owner may rely on them.
+func (w *world) expire() {
+	for id, s := range w.sessions {
+		if s.alive && w.now > s.deadline {
+			s.alive = false
+			w.say("session %s ends", id)
+			w.rev++
+			w.snapshot()
+		}
+	}
+}
+
+// command is an operator's wish.
+func (w *world) command() {
+	v := w.latest()
+	if v.Cmd != nil || v.Epoch == 0 {
+		return
+	}
+	cmd := Cmd{Verb: VerbSwitch, ID: "x", Epoch: v.Epoch}
+	if w.chance(50) {
+		cmd.To = w.agents[w.rng.IntN(len(w.agents))].name
+	}
+	w.put(cmd)
+}
+
+func (w *world) put(cmd Cmd) {
+	w.write(nil, func(set func(string, []byte), _ func(string)) { set(Paths("g").Cmd(), cmd.Encode()) })
+}
+
+// heal ends all faults and lets everything happen in turn: the group has to come
+// to rest with a master.
+func (w *world) heal() {
+	w.say("healed")
+	for range 60 {
+		for range 20 {
+			for _, a := range w.agents {
+				if !a.redis.up {
+					w.boot(a.redis)
+				}
+				a.redis.hung, a.paused = false, false
+				if !a.up {
+					a.up, a.started, a.session = true, false, ""
+				}
+				w.look(a)
+				w.catch(a)
+				w.step(a)
+				w.replicate(a.redis)
+			}
+			w.tick(50)
+			w.expire()
+			if w.fail != "" {
+				return
+			}
+		}
+		if w.atRest() {
+			return
+		}
+		// What was lost may have to be accepted.
+		if v := w.latest(); v.Register.State == Electing && (v.Cmd == nil || v.Cmd.Epoch != v.Epoch) {
+			if c := Elect(&v, 1<<40, 1<<40); c.Winner == nil {
+				w.say("the operator accepts a loss: %s", c.Why)
+				w.put(Cmd{Verb: VerbPromote, AcceptLoss: true, Epoch: v.Epoch})
+			}
+		}
+	}
+	v := w.latest()
+	w.fail = "it does not come to rest: " + string(v.Register.State) + " " + v.Register.Node
+	for _, a := range w.agents {
+		act := Decide(w.situation(a))
+		w.say("%s: %s %s; %+v", a.name, act.Kind, act.Why, a.own)
+	}
+	w.say("bids %+v, command %+v, register %+v", v.Bids, v.Cmd, v.Register)
+}
+
+func (w *world) atRest() bool {
+	v := w.latest()
+	if v.Register.State != Running {
+		return false
+	}
+	for _, a := range w.agents {
+		r := a.redis
+		if a.name == v.Register.Node {
+			if !w.takes(a) {
+				return false
+			}
+		} else if r.master || !r.linked || r.source != v.Register.Addr {
+			return false
+		}
+	}
+	return true
+}
