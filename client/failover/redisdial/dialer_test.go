@@ -180,7 +180,7 @@ func TestDialWaits(t *testing.T) {
 		t.Errorf("after a stale view: %s", n)
 	}
 	// A master that is not there: the next one is.
-	src.Change(func(v *failover.View) { v.Register.Addr = closedPort(t) })
+	src.Change(func(v *failover.View) { v.Register.Addr = viewtest.Refusing(t) })
 	name = got()
 	src.Run("n1")
 	if n := <-name; n != "n1" {
@@ -188,21 +188,11 @@ func TestDialWaits(t *testing.T) {
 	}
 }
 
-// closedPort is an address that refuses.
-func closedPort(t *testing.T) string {
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer lis.Close()
-	return lis.Addr().String()
-}
-
 // What a dial ends with that finds no master.
 func TestNoMaster(t *testing.T) {
 	src := viewtest.New(place(t, "n1", nil))
 	d := New(src)
-	refused := closedPort(t)
+	refused := viewtest.Refusing(t)
 	for _, tt := range []struct {
 		change func(v *failover.View)
 		want   string

@@ -32,14 +32,9 @@ func startGroup(t *testing.T) *group {
 	g := &group{t: t, a: viewtest.StartRedis(t), b: viewtest.StartRedis(t)}
 	g.b.Follow(g.a)
 	g.src = viewtest.New(g.a.Addr, g.b.Addr)
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	lis.Close()
 	stale := viewtest.New(g.a.Addr, g.b.Addr)
 	stale.Change(func(v *failover.View) { v.Fresh = false })
-	g.sentinels = append(g.sentinels, lis.Addr().String(), serve(t, Config{Source: stale, Self: "n1"}))
+	g.sentinels = append(g.sentinels, viewtest.Refusing(t), serve(t, Config{Source: stale, Self: "n1"}))
 	for _, self := range []string{"n1", "n2"} {
 		addr := serve(t, Config{Source: g.src, Self: self})
 		g.sentinels = append(g.sentinels, addr)
