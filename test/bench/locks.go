@@ -133,7 +133,7 @@ func handOff(s system, o *options, n int) (figures, error) {
 		return nil, err
 	}
 	defer end()
-	g := &gauge{}
+	g, name := &gauge{}, fmt.Sprintf("round/%d", n)
 	var all sync.WaitGroup
 	var held atomic.Bool
 	var mu sync.Mutex // guards what follows, for the race detector: the lock does too
@@ -142,7 +142,7 @@ func handOff(s system, o *options, n int) (figures, error) {
 	for _, m := range ms {
 		all.Go(func() {
 			for g.phase.Load() != over && g.fail.Load() == nil {
-				if err := once(m, "round", func() {
+				if err := once(m, name, func() {
 					if !held.CompareAndSwap(false, true) {
 						g.failed(errors.New("two hold the lock"))
 					}

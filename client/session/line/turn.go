@@ -34,18 +34,18 @@ func (q *queuer) turn(ctx context.Context) (*Place, []Entry, error) {
 	return q.ask(ctx, fresh)
 }
 
-// present tells whether the entry was there at rev, and the session's file is.
-// What was at a rev any node can tell; without an answer the line is read.
+// present tells whether the entry and the session's file were there at rev: that
+// they are must be known before anybody is told that he holds. What was at a rev
+// any one node can tell; where none does the line is read.
 func (q *queuer) present(ctx context.Context, rev int64) bool {
 	checked := make(chan error, 1)
-	go func() { checked <- q.alive(ctx, client.Local()) }()
+	go func() { checked <- q.alive(ctx, client.AtRev(rev), client.Local()) }()
 	f, err := q.st.Get(ctx, q.entry.Path, client.AtRev(rev), client.Local())
 	alive := <-checked
 	return err == nil && alive == nil && f.Rev == q.entry.Rev
 }
 
-// alive asks for the session file: that it is there must be known before anybody
-// is told that he holds.
+// alive asks for the session's file.
 func (q *queuer) alive(ctx context.Context, opts ...client.ReadOption) error {
 	_, err := q.st.Get(ctx, q.life.Path(), opts...)
 	return err
