@@ -32,7 +32,7 @@ func Break(ctx context.Context, st session.Store, name string, token int64) erro
 			}
 		}
 	}
-	return fmt.Errorf("lock %s: %w: nobody has token %d", name, client.ErrNotExist, token)
+	return fmt.Errorf("lock %s: %w", name, fmt.Errorf("%w: nobody has token %d", client.ErrNotExist, token))
 }
 
 func breakEntry(ctx context.Context, st session.Store, name string, e line.Entry) error {

@@ -46,7 +46,8 @@ when another holds the lock.
 If the store is not heard from in time the command is ended before anybody else
 may hold the lock: SIGTERM 5 s before the deadline, SIGKILL 1 s before, with a TTL
 of 15 s. That is done by a second process, also when this one is stopped or
-killed. --timeout bounds what is asked of the store, not the command.`
+killed. --timeout bounds what is asked of the store, not the command. With -o json
+two objects on stderr, one a line, tell that it was acquired and that it ended.`
 
 // Lock's command is never alive when another may hold the lock: the guard
 // (lock_guard.go) sees to that. The lock is released when the command has ended,

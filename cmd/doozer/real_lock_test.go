@@ -3,11 +3,11 @@ package main
 import (
 	"bytes"
 	"fmt"
-
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -26,13 +26,14 @@ type holder struct {
 	ended  chan struct{}
 }
 
-// hold starts doozer with lockChild as its command.
+// hold starts doozer with lockChild as its command. It has a --timeout that only a
+// hang exceeds, unless it has one of its own.
 func hold(t *testing.T, target, file, how string, args ...string) *holder {
 	t.Helper()
 	h := &holder{ended: make(chan struct{})}
 	// The variables that make the binary a child are for the command alone.
 	args = append(args, "--", "env", "DOOZER_TEST_CHILD="+file, "DOOZER_TEST_HOW="+how, os.Args[0])
-	h.cmd = exec.Command(os.Args[0], append([]string{"-a", target}, args...)...)
+	h.cmd = exec.Command(os.Args[0], append([]string{"-a", target, "--timeout", patience.String()}, args...)...)
 	h.cmd.Env = append(os.Environ(), "DOOZER_TEST_MAIN=1")
 	h.cmd.Stderr = &h.stderr
 	if err := h.cmd.Start(); err != nil {
@@ -74,19 +75,34 @@ func (h *holder) status(t *testing.T) int {
 	return h.cmd.ProcessState.ExitCode()
 }
 
+// hasEnded tells whether doozer has.
+func (h *holder) hasEnded() bool {
+	select {
+	case <-h.ended:
+		return true
+	default:
+		return false
+	}
+}
+
 // said waits until the children of a file have said n things, and returns all.
+// It does not wait for who has ended.
 func said(t *testing.T, file string, word string, n int, who ...*holder) []string {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	limit := time.After(2 * readyLimit)
 	for {
+		over := slices.ContainsFunc(who, (*holder).hasEnded)
 		text, _ := os.ReadFile(file + ".log")
 		if strings.Contains(string(text), "overlap") {
 			t.Fatalf("two commands lived at once:\n%s", text)
 		}
 		if strings.Count(string(text), word+" ") >= n {
 			return strings.Split(strings.TrimSpace(string(text)), "\n")
+		}
+		if over {
+			t.Fatalf("%q was not said %d times:\n%s%v", word, n, text, who)
 		}
 		select {
 		case <-tick.C:
@@ -221,7 +237,7 @@ func overlapBatch(t *testing.T, r *relay, target, name string, from, to int) {
 			args := []string{"lock", "--ttl", lockTTL.String(), lock}
 			// Who is cut off goes through the relay; the rest does not.
 			first := hold(t, r.lis.Addr().String(), file, how[i%3], args...)
-			said(t, file, "begin", 1)
+			said(t, file, "begin", 1, first)
 			second := hold(t, target, file, "", args...)
 			inLine(t, target, lock, file, second)
 			waitingDone()
@@ -275,12 +291,12 @@ func TestRealLockTakeOver(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "file")
 		name := fmt.Sprint("x", i)
 		first := hold(t, c.target(), file, how, "lock", "--ttl", "10m", name)
-		said(t, file, "begin", 1)
+		said(t, file, "begin", 1, first)
 		second := hold(t, c.target(), file, "", "lock", "--ttl", "10m", name)
 		inLine(t, c.target(), name, file, second)
 		began := time.Now()
 		first.signal(syscall.SIGKILL)
-		said(t, file, "begin", 2)
+		said(t, file, "begin", 2, second)
 		t.Logf("taken over after %v", time.Since(began))
 		second.signal(syscall.SIGTERM)
 		if status := second.status(t); status != 7 {
@@ -295,14 +311,14 @@ func TestRealLockGuardKilled(t *testing.T) {
 	c := startReal(t, 1)
 	file := filepath.Join(t.TempDir(), "file")
 	first := hold(t, c.target(), file, "deaf", "lock", "x")
-	said(t, file, "begin", 1)
+	said(t, file, "begin", 1, first)
 	guard := childOf(t, first.cmd.Process.Pid)
 	syscall.Kill(guard, syscall.SIGKILL)
 	if status := first.status(t); status != statusError || !strings.Contains(first.stderr.String(), "guard") {
 		t.Errorf("status %d, stderr %q", status, &first.stderr)
 	}
 	third := hold(t, c.target(), file+"3", "", "lock", "x")
-	said(t, file+"3", "begin", 1)
+	said(t, file+"3", "begin", 1, third)
 	third.signal(syscall.SIGTERM)
 	if third.status(t) != 7 {
 		t.Error(third.stderr.String())

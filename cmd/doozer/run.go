@@ -43,6 +43,7 @@ environment, and as under 'doozer lock' DOOZER_LOCK_NAME (NAME), DOOZER_LOCK_TOK
 'if PATH rev TOKEN' (doozer txn) is refused by the store when its place was given
 to another. What it leaves behind when it ends is killed.
 
+What happens is told on stderr, with -o json as one object a line.
 SIGTERM or Ctrl-C stops the command, with SIGKILL after --grace, and frees the slot
 at once. SIGHUP, SIGUSR1 and SIGUSR2 are passed on. --timeout bounds each request to
 the store, nothing else.
@@ -133,7 +134,14 @@ const runMode = "run"
 
 // recount makes count the one that all have to say.
 func recount(ctx context.Context, db *client.Client, name string, count int) error {
-	return line.SetLimit(ctx, db, name, runMode, count)
+	err := line.SetLimit(ctx, db, name, runMode, count)
+	switch {
+	case errors.Is(err, client.ErrNotExist):
+		return fmt.Errorf("%w: nobody has run it so far", client.ErrNotExist)
+	case errors.Is(err, line.ErrConf):
+		return asUsage(fmt.Errorf("it is the name of something else: %w", unnamed(err)))
+	}
+	return err
 }
 
 // disagrees makes line.ErrConf an error that says what to do.

@@ -254,7 +254,11 @@ func (q *queuer) agree(ctx context.Context) (client.Cond, []client.Op, error) {
 	}
 	var have Conf
 	if err := json.Unmarshal(f.Value, &have); err != nil || have != want {
-		return client.Cond{}, nil, fmt.Errorf("%w: %s says %q, not %q; delete it when nobody uses it", ErrConf, path, f.Value, encode(want))
+		says := have.String()
+		if err != nil {
+			says = fmt.Sprintf("%q", f.Value)
+		}
+		return client.Cond{}, nil, fmt.Errorf("%w: %s says %s, not %v; delete it when nobody uses it", ErrConf, path, says, want)
 	}
 	q.memo.conf, q.memo.rev = have, f.Rev
 	q.remember()

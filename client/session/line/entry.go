@@ -51,6 +51,14 @@ type Conf struct {
 	Limit int    `json:"limit"`
 }
 
+// String is for people.
+func (c Conf) String() string {
+	if c.Limit == 1 {
+		return c.Mode
+	}
+	return fmt.Sprintf("%s of %d", c.Mode, c.Limit)
+}
+
 const sharedSuffix = "-r"
 
 // newEntry is a place that is not yet taken.
