@@ -4,8 +4,17 @@ import (
 	"os"
 	"testing"
 
+	"github.com/redis/go-redis/v9/logging"
+
 	"github.com/doozer-store/doozer/test/failover/rig"
 )
+
+func TestMain(m *testing.M) {
+	logging.Disable() // of go-redis, which tells of each lost connection
+	code := m.Run()
+	rig.CleanUp()
+	os.Exit(code)
+}
 
 // needRedis leaves a test out where there is no redis-server, unless
 // DOOZER_TEST_REQUIRE=all says that everything has to be there.

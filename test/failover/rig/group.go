@@ -2,6 +2,7 @@ package rig
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -167,6 +168,9 @@ func (g *Group) Settle() {
 			if !h.Redis.Running() {
 				return false, h.Name + " does not run"
 			}
+			// As a service manager does: an agent that is started while the session of
+			// the one before lives may end again.
+			g.StartGuard(h)
 		}
 		m := g.Host(g.Master())
 		if m == nil {
@@ -191,6 +195,11 @@ func (g *Group) follow(m *Host) (bool, string) {
 	if its["role"] != "master" {
 		return false, m.Name + ", the master: " + its["role"] + its["error"]
 	}
+	for i := 0; its[fmt.Sprint("slave", i)] != ""; i++ {
+		if s := its[fmt.Sprint("slave", i)]; !strings.Contains(s, "state=online") {
+			return false, "a replica of " + m.Name + ": " + s
+		}
+	}
 	for _, h := range g.Hosts {
 		if h == m {
 			continue
@@ -207,13 +216,13 @@ func (g *Group) follow(m *Host) (bool, string) {
 	return g.Whole()
 }
 
-// FullSyncs is how many whole copies all running servers have sent.
-func (g *Group) FullSyncs() int64 {
-	var sum int64
+// fullSyncs is how many whole copies each running server has sent, by its process.
+func (g *Group) fullSyncs() map[int]int64 {
+	sent := map[int]int64{}
 	for _, h := range g.Hosts {
 		if s, err := h.Redis.Try("INFO", "stats"); err == nil {
-			sum += atoi(Fields(s)["sync_full"])
+			sent[h.Redis.pid()] = atoi(Fields(s)["sync_full"])
 		}
 	}
-	return sum
+	return sent
 }

@@ -16,7 +16,7 @@ type process struct {
 }
 
 // startProcess runs bin with its output appended to the log file.
-func startProcess(logPath string, env []string, bin string, args ...string) (*process, error) {
+func startProcess(logPath, bin string, args ...string) (*process, error) {
 	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, err
@@ -24,7 +24,6 @@ func startProcess(logPath string, env []string, bin string, args ...string) (*pr
 	defer log.Close()
 	fmt.Fprintf(log, "--- %s %s\n", bin, strings.Join(args, " "))
 	cmd := exec.Command(bin, args...)
-	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = sysProcAttr()
 	if err := cmd.Start(); err != nil {

@@ -88,7 +88,7 @@ func (r *Redis) Start() {
 			r.t.Fatalf("%v", err)
 		}
 	}
-	p, err := startProcess(r.log(), nil, "redis-server", path)
+	p, err := startProcess(r.log(), "redis-server", path)
 	if err != nil {
 		r.t.Fatalf("%s: %v", r.Name, err)
 	}

@@ -74,7 +74,7 @@ func (s *sentinels) prepare(t cluster.TB, n *Net, h *Host, master string) error 
 	}, "\n")
 	path := filepath.Join(dir, "sentinel.conf")
 	h.log = filepath.Join(dir, "sentinel.log")
-	h.start = func() (*process, error) { return startProcess(h.log, nil, "redis-server", path, "--sentinel") }
+	h.start = func() (*process, error) { return startProcess(h.log, "redis-server", path, "--sentinel") }
 	return os.WriteFile(path, []byte(conf), 0o644)
 }
 

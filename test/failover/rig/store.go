@@ -16,12 +16,10 @@ import (
 	"github.com/doozer-store/doozer/drill/cluster"
 )
 
-// Build makes doozerd and doozer from this source, once, and returns their paths.
-// DOOZER_FAILOVER_BIN names a directory that has both, and then builds none.
-func Build() (doozerd, doozer string, err error) {
-	dir, err := built()
-	return filepath.Join(dir, "doozerd"), filepath.Join(dir, "doozer"), err
-}
+// Build makes doozerd, doozer and the agent that dies from this source, once, and
+// returns the directory that has them. DOOZER_FAILOVER_BIN names one, and then none is
+// built.
+func Build() (dir string, err error) { return built() }
 
 func binDir() string {
 	return filepath.Join(os.TempDir(), "doozer-failover-"+strconv.Itoa(os.Getpid()))
@@ -38,11 +36,10 @@ var built = sync.OnceValues(func() (string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
-	for _, prog := range []string{"doozerd", "doozer"} {
-		out, err := exec.Command("go", "build", "-o", filepath.Join(dir, prog), "github.com/doozer-store/doozer/cmd/"+prog).CombinedOutput()
-		if err != nil {
-			return "", fmt.Errorf("go build %s: %w\n%s", prog, err, out)
-		}
+	const module = "github.com/doozer-store/doozer/"
+	out, err := exec.Command("go", "build", "-o", dir+"/", module+"cmd/doozerd", module+"cmd/doozer", module+"test/failover/cmd/agent").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
 	return dir, nil
 })
@@ -50,7 +47,6 @@ var built = sync.OnceValues(func() (string, error) {
 // Store is three doozerd nodes on hosts of their own, store-a to store-c.
 type Store struct {
 	t     cluster.TB
-	bin   string
 	nodes []*storeNode
 }
 
@@ -66,11 +62,11 @@ type storeNode struct {
 // StartStore starts the nodes and waits until each serves.
 func StartStore(t cluster.TB, n *Net) *Store {
 	t.Helper()
-	bin, _, err := Build()
+	dir, err := Build()
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	s, dir := &Store{t: t, bin: bin}, t.TempDir()
+	s, data := &Store{t: t}, t.TempDir()
 	var members []string
 	for _, name := range []string{"a", "b", "c"} {
 		var addr [3]string
@@ -79,11 +75,11 @@ func StartStore(t cluster.TB, n *Net) *Store {
 				t.Fatalf("%v", err)
 			}
 		}
-		node := &storeNode{host: "store-" + name, log: filepath.Join(dir, name+".log"), web: addr[2]}
+		node := &storeNode{host: "store-" + name, log: filepath.Join(data, name+".log"), web: addr[2]}
 		if node.front, err = n.Front(node.host, addr[0]); err != nil {
 			t.Fatalf("%v", err)
 		}
-		node.args = []string{"--name", name, "--data-dir", filepath.Join(dir, name), "--listen", addr[0],
+		node.args = []string{"--name", name, "--data-dir", filepath.Join(data, name), "--listen", addr[0],
 			"--peer-listen", addr[1], "--web", addr[2], "--advertise", node.front}
 		members = append(members, name+"="+addr[1])
 		n.Own(node.host, func() int { return node.proc.pid() })
@@ -92,7 +88,7 @@ func StartStore(t cluster.TB, n *Net) *Store {
 	t.Cleanup(s.stop)
 	for _, node := range s.nodes {
 		node.args = append(node.args, "--cluster", strings.Join(members, ","))
-		if node.proc, err = startProcess(node.log, nil, bin, node.args...); err != nil {
+		if node.proc, err = startProcess(node.log, filepath.Join(dir, "doozerd"), node.args...); err != nil {
 			t.Fatalf("%v", err)
 		}
 	}

@@ -3,11 +3,13 @@ package rig
 import (
 	"context"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/doozer-store/doozer/client/failover"
 	"github.com/doozer-store/doozer/drill/cluster"
 )
 
@@ -23,8 +25,11 @@ type Case struct {
 	Stays bool
 	// Nobody: no server takes writes until the harm's end.
 	Nobody bool
-	// Conf of the group, as doozer's conf file has it; "" is the default.
-	Conf string
+	// Conf changes doozer's settings of the group.
+	Conf func(*failover.Conf)
+	// Die: the agent that writes the register in this state dies of it, once the
+	// trial has armed it.
+	Die failover.State
 	// Before is done before clients begin; Harm begins the harm, and Heal ends it.
 	Before, Harm, Heal func(*Trial)
 	// Alone: the system itself has to bring the old master back in order. Else, under
@@ -43,6 +48,8 @@ type Trial struct {
 	key     string
 	journal *Journal
 	accept  *Acceptance
+	// oldProcess is the process of the old master's Redis.
+	oldProcess int
 }
 
 // Outcome is what one trial showed. Durations are in milliseconds, -1 where there was
@@ -89,6 +96,7 @@ func Run(g *Group, c Case, n int) Outcome {
 	g.t.Helper()
 	t := &Trial{Group: g, Case: c, key: fmt.Sprintf("log:%s:%d", c.Name, n), journal: &Journal{}, accept: &Acceptance{}}
 	t.Old = g.Host(g.Master())
+	t.oldProcess = t.Old.Redis.pid()
 	for _, h := range g.Hosts {
 		if h != t.Old {
 			t.Others = append(t.Others, h)
@@ -98,7 +106,7 @@ func Run(g *Group, c Case, n int) Outcome {
 	if c.Before != nil {
 		c.Before(t)
 	}
-	syncs := g.FullSyncs()
+	syncs := g.fullSyncs()
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	for _, h := range g.Hosts {
@@ -124,7 +132,9 @@ func Run(g *Group, c Case, n int) Outcome {
 	t.awaitWrites(time.Now())
 	stop()
 	g.Settle()
-	t.Out.FullSyncs = g.FullSyncs() - syncs
+	for run, n := range g.fullSyncs() {
+		t.Out.FullSyncs += n - syncs[run]
+	}
 	t.judge(harmed)
 	return t.Out
 }
@@ -208,6 +218,13 @@ func (t *Trial) judge(harmed time.Time) {
 		}
 	}
 	writes := t.journal.Writes()
+	if os.Getenv("DOOZER_TEST_ERRORS") != "" {
+		for _, w := range writes {
+			if w.Err != "" && !w.Stuck {
+				fmt.Printf("%v +%v %s\n", w.Sent.Sub(harmed), w.Done.Sub(w.Sent), w.Err)
+			}
+		}
+	}
 	t.accept.take(writes)
 	var lost []Write
 	var followed []time.Time

@@ -121,6 +121,9 @@ func start(t cluster.TB, system string, c rig.Case) *rig.Group {
 	t.Cleanup(p.Close)
 	n := rig.NewNet(p)
 	t.Cleanup(n.Close)
+	if system == "doozer" {
+		return rig.StartDoozer(t, n, c)
+	}
 	down, ok := strings.CutPrefix(system, "sentinel=")
 	if !ok {
 		t.Fatalf("no system %q", system)
