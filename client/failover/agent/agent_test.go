@@ -50,6 +50,12 @@ func slow(c *failover.Conf) {
 // newGroup starts n servers and their agents.
 func newGroup(t *testing.T, n int, change func(*failover.Conf), lines ...string) *group {
 	t.Helper()
+	return newGroupWith(t, n, change, nil, lines...)
+}
+
+// newGroupWith is newGroup with a further configuration of the agents.
+func newGroupWith(t *testing.T, n int, change func(*failover.Conf), with func(*Config), lines ...string) *group {
+	t.Helper()
 	g := &group{t: t, store: fakestore.New(), conf: failover.DefaultConf()}
 	slow(&g.conf)
 	g.conf.Nodes = n
@@ -68,6 +74,9 @@ func newGroup(t *testing.T, n int, change func(*failover.Conf), lines ...string)
 	for i := range n {
 		nd := &node{g: g, name: fmt.Sprintf("n%d", i+1), redis: redistest.Start(t, lines...), st: g.store.Client()}
 		nd.cfg = Config{Store: nd.st, Group: "g", Name: nd.name, Redis: nd.redis.Addr, Dir: t.TempDir()}
+		if with != nil {
+			with(&nd.cfg)
+		}
 		g.nodes = append(g.nodes, nd)
 		nd.start()
 		t.Cleanup(func() { nd.stop() })
@@ -131,17 +140,18 @@ func (g *group) await(what string, ok func(v failover.View) bool) failover.View 
 }
 
 // master waits for a master that takes writes, after epoch, and returns it.
-func (g *group) master(after int64) (*node, failover.View) {
+func (g *group) master(after int64) (m *node, v failover.View) {
 	g.t.Helper()
-	v := g.await("a master", func(v failover.View) bool {
-		return v.Epoch > after && v.Register.State == failover.Running
-	})
-	n := g.node(v.Register.Node)
-	n.until("writes are taken", func() bool {
-		_, err := n.redis.Try("SET", "probe", "x")
+	g.nodes[0].until("a master takes writes", func() bool {
+		v = g.f.View()
+		if v.Epoch <= after || v.Register.State != failover.Running {
+			return false
+		}
+		m = g.node(v.Register.Node)
+		_, err := m.redis.Try("SET", "probe", "x")
 		return err == nil
 	})
-	return n, v
+	return m, v
 }
 
 func (g *group) node(name string) *node {
@@ -182,7 +192,13 @@ func (g *group) settled(n *node, but ...*node) {
 
 func (n *node) until(what string, ok func() bool) {
 	n.g.t.Helper()
-	n.redis.Until(n.name+": "+what, ok)
+	deadline := time.Now().Add(limit)
+	for !ok() {
+		if time.Now().After(deadline) {
+			n.g.t.Fatalf("%s: %s: not in time: %+v", n.name, what, n.g.f.View())
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
 }
 
 // A group forms itself, survives the death of its master's process, and takes
