@@ -15,7 +15,9 @@
 // (lock_run.go) and a guard: a process of this program that ends the command in
 // time (lock_guard.go is doozer's side of it, lock_warden.go its own,
 // lock_linux.go what only the kernel can do). run_keep.go is the supervisor of
-// run, run_slot.go the numbered slots, run_list.go what shows them.
+// run, run_slot.go the numbered slots, run_list.go what shows them. redis has verbs
+// of its own, one a file: redis_agent.go runs beside a server, the others ask and
+// tell.
 //
 // # Rules
 //

@@ -12,6 +12,14 @@ const (
 	// command of the store may hold. More is refused before anything is sent.
 	maxInput = 8 << 20
 
+	// askedTimeout is how long redis switch and promote look what became of a
+	// command after --timeout.
+	askedTimeout = 2 * time.Second
+
+	// redisTick is how often redis status --watch paints the ages again when
+	// nothing else changes.
+	redisTick = time.Second
+
 	// tableRows is how many rows of a table are held to find the widths of its
 	// columns. A longer table is aligned block by block.
 	tableRows = 1000
