@@ -7,16 +7,12 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	"github.com/doozer-store/doozer/client"
 )
-
-var errRefText = fmt.Errorf("it is over %d bytes, or not UTF-8: not an address", maxRefText)
 
 // Config says how a Live works. The zero value of a field means its default.
 type Config struct {
@@ -197,7 +193,7 @@ type state struct {
 	// ring is the newest, with the addresses of its own file only; data its file.
 	ring *Ring
 	data []byte
-	// texts are those of the files that nodes refer to; known has the paths that
+	// texts are the addresses of the files that nodes refer to; known has the paths that
 	// have been heard of. Both have the paths of refs only, and those of the ring.
 	texts map[string]string
 	known map[string]bool
@@ -261,13 +257,12 @@ func (l *Live) take(u update) {
 // an address is none.
 func (l *Live) takeText(u update) {
 	s := &l.state
-	var err error
-	if !utf8.Valid(u.value) || len(u.value) > maxRefText {
-		err = fmt.Errorf("%s: %w", u.path, errRefText)
-		u.value = nil
+	addr, err := Address(u.value)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", u.path, err)
 	}
 	s.known[u.path] = true
-	s.texts[u.path] = strings.TrimSuffix(string(u.value), "\n")
+	s.texts[u.path] = addr
 	l.publish(false)
 	l.report(u.path, err)
 }

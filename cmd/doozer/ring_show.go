@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"strings"
 
 	"github.com/doozer-store/doozer/client"
 	"github.com/doozer-store/doozer/client/ring"
@@ -57,8 +56,9 @@ func readRing(ctx context.Context, db *client.Client, name string) (stored *ring
 		if err != nil && !errors.Is(err, client.ErrNotExist) && !errors.Is(err, client.ErrIsDir) {
 			return nil, nil, err
 		}
-		s.Addr, s.Ref = strings.TrimSuffix(string(at.Value), "\n"), ""
-		if len(s.Addr) > ring.MaxValue {
+		s.Ref = ""
+		// A file that tells no address is as good as none.
+		if s.Addr, err = ring.Address(at.Value); err != nil || len(s.Addr) > ring.MaxValue {
 			s.Addr = ""
 		}
 		f.Nodes[node] = s
