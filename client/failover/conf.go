@@ -45,7 +45,9 @@ type Conf struct {
 	// one before must have closed by itself, if that can't be asked to close it.
 	Strict bool `json:"strict"`
 	// Failsafe lets the master go on without the store as long as the agents of
-	// all other nodes answer it.
+	// all other nodes promise to elect nobody, which they do over HTTP: each needs
+	// its --web. An election then needs the bids of more than half of all nodes, and
+	// of all whose agents live.
 	Failsafe bool `json:"failsafe"`
 	// Paused: the agents begin no failover.
 	Paused   bool   `json:"paused"`

@@ -48,6 +48,9 @@ func Elect(v *View, since, sinceBid time.Duration) Choice {
 		}
 	}
 	fit := slices.DeleteFunc(slices.Clone(bids), func(b Bid) bool { return !eligible(v, &b) })
+	if all := max(v.Conf.Nodes, len(v.Nodes)); v.Conf.Failsafe && 2*len(bids) <= all {
+		return Choice{Why: fmt.Sprintf("failsafe: the bids of more than half of %d nodes are needed; doozer redis promote --accept-loss does not wait", all)}
+	}
 	if len(fit) == 0 {
 		return Choice{Why: fmt.Sprintf("none of %d bids has what the last master began with; doozer redis promote --accept-loss chooses one all the same", len(bids))}
 	}

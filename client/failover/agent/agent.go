@@ -78,6 +78,8 @@ type Agent struct {
 	live  *live
 	stats *stats
 	hook  *hook
+	hold  holder
+	safe  safe
 
 	// woken makes the loop look again.
 	woken chan struct{}
@@ -96,7 +98,6 @@ type Agent struct {
 	epoch    int64     // the register that was seen last
 	since    time.Time // since when
 	bidSince time.Time // since when there is a bid; zero: there is none
-	election int64     // the election in which what follows holds
 	saved    int64     // the epoch in which what is lost was saved
 	saves    int
 	failed   int64 // the epoch in which a switch failed, and why
@@ -151,6 +152,7 @@ func Open(ctx context.Context, cfg Config) (*Agent, error) {
 	a.probe = newProbe(target, func() time.Duration { return a.f.View().Conf.Hang() }, a.wake)
 	a.live = &live{s: a.s, news: a.wake}
 	a.stats = newStats(a)
+	a.safe.a = a
 	a.hook = newHook(a)
 	return a, nil
 }
@@ -197,7 +199,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.wg.Go(func() { a.live.run(back) })
 	a.wg.Go(func() { a.stats.run(back) })
 	a.wg.Go(func() { a.hook.run(back) })
+	a.wg.Go(func() { a.safe.run(back) })
 	err := a.loop(ctx)
+	a.hold.close()
 	a.closeGate("the agent stops")
 	if err == nil || ctx.Err() != nil {
 		err = nil

@@ -33,6 +33,8 @@ type node struct {
 	redis *redistest.Server
 	st    *fakestore.Client
 	cfg   Config
+	// started is told of each agent before it runs.
+	started func(*Agent)
 
 	agent  *Agent
 	cancel context.CancelFunc
@@ -54,7 +56,7 @@ func newGroup(t *testing.T, n int, change func(*failover.Conf), lines ...string)
 }
 
 // newGroupWith is newGroup with a further configuration of the agents.
-func newGroupWith(t *testing.T, n int, change func(*failover.Conf), with func(*Config), lines ...string) *group {
+func newGroupWith(t *testing.T, n int, change func(*failover.Conf), with func(*node), lines ...string) *group {
 	t.Helper()
 	g := &group{t: t, store: fakestore.New(), conf: failover.DefaultConf()}
 	slow(&g.conf)
@@ -75,7 +77,7 @@ func newGroupWith(t *testing.T, n int, change func(*failover.Conf), with func(*C
 		nd := &node{g: g, name: fmt.Sprintf("n%d", i+1), redis: redistest.Start(t, lines...), st: g.store.Client()}
 		nd.cfg = Config{Store: nd.st, Group: "g", Name: nd.name, Redis: nd.redis.Addr, Dir: t.TempDir()}
 		if with != nil {
-			with(&nd.cfg)
+			with(nd)
 		}
 		g.nodes = append(g.nodes, nd)
 		nd.start()
@@ -93,6 +95,9 @@ func (n *node) start() {
 		n.g.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
+	if n.started != nil {
+		n.started(a)
+	}
 	n.agent, n.cancel, n.ended = a, cancel, make(chan error, 1)
 	go func() { n.ended <- a.Run(ctx) }() // stop waits for it
 }

@@ -27,6 +27,11 @@ func (g *group) ask(cmd failover.Cmd) (failover.View, error) {
 func (g *group) ready(m *node) {
 	g.t.Helper()
 	g.settled(m)
+	// A new replica's link is up for up to a second before anything comes.
+	m.redis.Do("SET", "ready", "1")
+	for _, o := range g.others(m) {
+		o.until("writes arrive", func() bool { return o.redis.Do("EXISTS", "ready") == "1" })
+	}
 	g.await("all replicas are connected", func(v failover.View) bool {
 		n := 0
 		for i := range v.Nodes {
@@ -398,7 +403,7 @@ func TestRefusals(t *testing.T) {
 func TestPassword(t *testing.T) {
 	t.Parallel()
 	redistest.Need(t)
-	g := newGroupWith(t, 3, nil, func(c *Config) { c.Password = "secret" }, "requirepass secret")
+	g := newGroupWith(t, 3, nil, func(n *node) { n.cfg.Password = "secret" }, "requirepass secret")
 	m, v := g.master(0)
 	g.ready(m)
 	m.redis.Kill()
@@ -412,8 +417,8 @@ func TestHook(t *testing.T) {
 	t.Parallel()
 	redistest.Need(t)
 	out := filepath.Join(t.TempDir(), "out")
-	g := newGroupWith(t, 1, nil, func(c *Config) {
-		c.OnChange = []string{"sh", "-c", `echo "$DOOZER_REDIS_GROUP $DOOZER_REDIS_STATE $DOOZER_REDIS_MASTER $DOOZER_REDIS_ROLE $DOOZER_REDIS_ADDR" >> ` + out}
+	g := newGroupWith(t, 1, nil, func(n *node) {
+		n.cfg.OnChange = []string{"sh", "-c", `echo "$DOOZER_REDIS_GROUP $DOOZER_REDIS_STATE $DOOZER_REDIS_MASTER $DOOZER_REDIS_ROLE $DOOZER_REDIS_ADDR" >> ` + out}
 	})
 	m, _ := g.master(0)
 	m.until("the hook has run", func() bool {

@@ -73,10 +73,12 @@ func (a *Agent) openGate(ctx context.Context, v *failover.View) error {
 	if err := a.reread(ctx, v); err != nil {
 		return err
 	}
-	id := v.Register.Session
+	id, epoch := v.Register.Session, v.Epoch
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	g, err := replica.OpenGate(ctx, a.redis.target, n, a.own.ReplID, a.own.Offset, func() bool { return a.live.is(id) && a.probe.answers() })
+	g, err := replica.OpenGate(ctx, a.redis.target, n, a.own.ReplID, a.own.Offset, func() bool {
+		return (a.live.is(id) || a.safe.is(epoch)) && a.probe.answers()
+	})
 	if err != nil {
 		return err
 	}

@@ -60,7 +60,7 @@ func (a *Agent) loop(stopped context.Context) error {
 		if act.Kind != failover.FreezeAndBid {
 			a.log.Info(string(act.Kind), "state", act.Next.State, "node", act.Node+act.Next.Node, "why", act.Why, "epoch", v.Epoch)
 		}
-		if err := a.do(ctx, &v, act); err != nil {
+		if err := a.held(ctx, &v, act); err != nil {
 			a.looked = time.Time{}
 			a.log.Warn("an action failed", "action", act.Kind, "error", err)
 			if !errors.Is(err, client.ErrRevMismatch) {
@@ -71,6 +71,21 @@ func (a *Agent) loop(stopped context.Context) error {
 		}
 	}
 }
+
+// held does what was decided, unless a promise rules it out.
+func (a *Agent) held(ctx context.Context, v *failover.View, act failover.Action) error {
+	if act.Kind != failover.FreezeAndBid && (act.Kind != failover.WriteRegister || v.Register.Session == a.node.Session) {
+		return a.do(ctx, v, act)
+	}
+	if !a.hold.begin() {
+		return errHeld
+	}
+	err := a.do(ctx, v, act)
+	a.hold.end(v.Epoch, err)
+	return err
+}
+
+var errHeld = errors.New("held by a promise to the master")
 
 // canLeave tells whether there is still something to hand over.
 func (a *Agent) canLeave(v *failover.View) bool {
@@ -133,8 +148,10 @@ func (a *Agent) situation(v failover.View) failover.Situation {
 		View: v, Name: a.cfg.Name, Session: id, Valid: valid, Own: a.own,
 		Since: now.Sub(a.since), SinceBid: -1, SinceAuto: time.Duration(1<<62 - 1),
 		Saved: a.saved == v.Epoch && v.Epoch != 0, Now: now.UnixMilli(), Leaving: a.isLeaving(),
-		OldAsked: a.asked == v.Epoch,
+		OldAsked: a.asked == v.Epoch, Hold: a.hold.held(),
 	}
+	// The promises of all others are as good as the session.
+	s.Valid = valid || a.safe.is(v.Epoch)
 	if a.node.Session != id {
 		s.Session = "" // not registered yet
 	}

@@ -22,7 +22,6 @@ type probe struct {
 
 	mu    sync.Mutex // guards what follows
 	state probeState
-	conn  *replica.Conn // the present connection, for close
 }
 
 // probeState is what is known of the process.

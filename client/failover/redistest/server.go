@@ -61,6 +61,10 @@ func Start(t testing.TB, lines ...string) *Server {
 			s.client.Close()
 		}
 		s.Kill()
+		if t.Failed() {
+			out := s.output.Bytes()
+			t.Logf("redis at %s, the end of its log:\n%s", s.Addr, out[max(0, len(out)-4000):])
+		}
 	})
 	s.Run()
 	return s
