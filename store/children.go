@@ -15,6 +15,7 @@ const maxChunk = 512
 // short slice, and a large one costs little more than a pointer an entry.
 type children struct {
 	chunks [][]*node
+	n      int // nodes in all chunks
 }
 
 func (c *children) empty() bool { return len(c.chunks) == 0 }
@@ -62,6 +63,7 @@ func (c *children) search(name string) (chunk, i int) {
 
 // insert adds n, whose name no other has.
 func (c *children) insert(n *node) {
+	c.n++
 	k, i := c.search(n.name())
 	if k == len(c.chunks) {
 		if k == 0 || len(c.chunks[k-1]) == maxChunk {
@@ -86,6 +88,7 @@ func (c *children) insert(n *node) {
 
 // remove removes n, which is there.
 func (c *children) remove(n *node) {
+	c.n--
 	k, i := c.search(n.name())
 	c.chunks[k] = slices.Delete(c.chunks[k], i, i+1)
 	if len(c.chunks[k]) == 0 {

@@ -208,6 +208,7 @@ func checkDirectory(t testing.TB, s *Store, n *node) {
 	var hash uint64
 	var entries int64
 	kids, last := 0, ""
+	var present []*node
 	for cur := n.dir.kids.seek(""); ; {
 		kid := cur.next()
 		if kid == nil {
@@ -228,12 +229,30 @@ func checkDirectory(t testing.TB, s *Store, n *node) {
 		if kid.isDir() {
 			entries++
 		}
+		if kid.isDir() || kid.file() != nil {
+			present = append(present, kid)
+		}
 		if kid.isDir() && kid.file() != nil {
 			t.Fatalf("%q is a file and a directory", kid.path)
 		}
 	}
 	if kids == 0 && n != s.root || hash != n.dir.hash || entries != n.dir.entries {
 		t.Fatalf("directory %q: %d of %d entries, or another hash", n.path, n.dir.entries, entries)
+	}
+	if d := n.dir; d.kids.n != kids {
+		t.Fatalf("directory %q: %d children, counted %d", n.path, kids, d.kids.n)
+	} else if d.present != nil {
+		var kept []*node
+		for cur := d.present.seek(""); ; {
+			kid := cur.next()
+			if kid == nil {
+				break
+			}
+			kept = append(kept, kid)
+		}
+		if !slices.Equal(kept, present) || d.present.n != len(present) {
+			t.Fatalf("directory %q: %d present, kept %d", n.path, len(present), len(kept))
+		}
 	}
 	for i, c := range n.dir.past {
 		if c.rev <= s.oldest || i > 0 && c.rev <= n.dir.past[i-1].rev {

@@ -24,8 +24,9 @@ type node struct {
 // directory it describes for as long as the window remembers a file below.
 type directory struct {
 	kids    children
-	hash    uint64 // sum over the files below, at any depth
-	entries int64  // present ones
+	present *children // those of kids that are there; nil where they are not kept
+	hash    uint64    // sum over the files below, at any depth
+	entries int64     // present ones
 	// past are the revs > Oldest that changed entries, ascending, each with
 	// what it was before: so reading a past rev counts nothing.
 	past []count
@@ -184,6 +185,7 @@ func (s *Store) prune(n *node) {
 		up := n.parent
 		delete(s.nodes, n.path)
 		up.dir.kids.remove(n)
+		up.dir.relax()
 		if up.dir.kids.empty() && up.parent != nil {
 			up.dir = nil
 		}
@@ -223,14 +225,17 @@ func (s *Store) replace(n *node, rev int64, from, to *Event) {
 		entries++
 	}
 	s.files += entries
-	for n = n.parent; n != nil; n = n.parent {
+	child := n
+	for n = n.parent; n != nil; child, n = n, n.parent {
 		d := n.dir
 		d.hash += hash
 		if entries == 0 {
 			continue
 		}
 		was := d.entries > 0
-		if d.resize(rev, entries); was == (d.entries > 0) {
+		d.resize(rev, entries)
+		d.settle(child, entries)
+		if was == (d.entries > 0) {
 			entries = 0
 		}
 	}

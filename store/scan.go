@@ -74,7 +74,7 @@ func (s *Store) List(dir string, sc *Scan, fn func(Info, *Event) bool) (more boo
 		return false, nil
 	}
 	visits := meter{limit: sc.Visits}
-	cur := d.dir.kids.seek(name)
+	cur := d.dir.entriesOf(sc.Rev == s.rev).seek(name)
 	for n := cur.next(); n != nil; n = cur.next() {
 		if n.path <= sc.After {
 			continue
@@ -118,10 +118,11 @@ func (s *Store) Find(g *Glob, sc *Scan, fn func(*Event) bool) (more bool, err *E
 	}
 	visits := meter{limit: sc.Visits}
 	w := walker{
-		nodes: s.nodes,
-		from:  max(sc.After, g.prefix),
-		stop:  func(path string) bool { return path > g.prefix && !strings.HasPrefix(path, g.prefix) },
-		enter: func(n *node) bool { return n.isDirAt(rev) && g.reaches(n.path+"/") },
+		nodes:  s.nodes,
+		latest: rev == s.rev,
+		from:   max(sc.After, g.prefix),
+		stop:   func(path string) bool { return path > g.prefix && !strings.HasPrefix(path, g.prefix) },
+		enter:  func(n *node) bool { return n.isDirAt(rev) && g.reaches(n.path+"/") },
 		visit: func(n *node) bool {
 			if n.path <= sc.After {
 				return true // one a level: on the way to where the scan goes on

@@ -10,6 +10,8 @@ import "strings"
 // are done. Those that wait are a stack: each name starts with the one below.
 type walker struct {
 	nodes map[string]*node
+	// latest: only what is there at the latest rev need be visited.
+	latest bool
 	// from is a path below which nothing need be visited.
 	from string
 	// stop, if not nil, reports that no path from this one on is of interest;
@@ -67,7 +69,7 @@ func precedes(n, d *node) bool {
 func (w *walker) seek(d *node) (cursor, []*node) {
 	at := len(d.path) + 1
 	if len(w.from) < at || w.from[:at-1] != d.path || w.from[at-1] != '/' {
-		return d.dir.kids.seek(""), nil
+		return d.dir.entriesOf(w.latest).seek(""), nil
 	}
 	name := w.from[at:]
 	if i := strings.IndexByte(name, '/'); i >= 0 {
@@ -81,5 +83,5 @@ func (w *walker) seek(d *node) (cursor, []*node) {
 			}
 		}
 	}
-	return d.dir.kids.seek(name), waiting
+	return d.dir.entriesOf(w.latest).seek(name), waiting
 }
