@@ -115,9 +115,9 @@ func checkName(name string) error {
 func ValidName(name string) bool { return checkName(name) == nil }
 
 // entries reads the places of a line, in order, without what they say.
-func entries(ctx context.Context, st session.Store, name string) ([]Entry, error) {
+func entries(ctx context.Context, st session.Store, name string, opts ...client.ReadOption) ([]Entry, error) {
 	var list []Entry
-	for f, err := range st.Walk(ctx, Root+"/"+name+"/e/*", client.NoValues()) {
+	for f, err := range st.Walk(ctx, Root+"/"+name+"/e/*", append(opts, client.NoValues())...) {
 		if err != nil {
 			return nil, err
 		}

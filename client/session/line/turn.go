@@ -51,32 +51,38 @@ func (q *queuer) alive(ctx context.Context, opts ...client.ReadOption) error {
 	return err
 }
 
-// ask reads the line, and beside it, in the same round, the session's file;
-// unless the entry is fresh: its creation asked that the file is there.
+// ask reads the line, and beside it, in the same round, the session's file.
+//
+// Of a fresh entry the creation asked that the session's file is there, and any
+// node that has the entry will do: it shows who was ahead at a rev from that of
+// the entry on, and the watch begins behind that one.
 func (q *queuer) ask(ctx context.Context, fresh bool) (*Place, []Entry, error) {
+	var opts []client.ReadOption
 	checked := make(chan error, 1)
 	if fresh {
 		checked <- nil
+		opts = append(opts, client.Local())
 	} else {
 		go func() { checked <- q.alive(ctx) }()
 	}
-	list, err := entries(ctx, q.st, q.sp.Name)
+	list, err := entries(ctx, q.st, q.sp.Name, opts...)
 	alive := <-checked
-	if err != nil {
-		return nil, nil, err
-	}
 	own := -1
 	for i, e := range list {
 		if e.Path == q.entry.Path && e.Rev == q.entry.Rev {
 			own = i
 		}
 	}
-	if own < 0 || errors.Is(alive, client.ErrNotExist) {
+	switch {
+	case fresh && (err != nil || own < 0):
+		return q.ask(ctx, false)
+	case err != nil:
+		return nil, nil, err
+	case own < 0 || errors.Is(alive, client.ErrNotExist):
 		// Only the end of the session allows others to delete the entry.
 		q.life.Poke()
 		return nil, nil, q.gone(ctx)
-	}
-	if alive != nil {
+	case alive != nil:
 		return nil, nil, alive
 	}
 	before := ahead(list[:own], q.sp.Shared)

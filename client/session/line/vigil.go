@@ -31,9 +31,11 @@ type news struct {
 }
 
 const (
-	// vigilAfter is how long a place waits before it asks whether those ahead
-	// are alive. Most locks pass on sooner, and nobody has to be asked.
-	vigilAfter = 100 * time.Millisecond
+	// holderAfter and waiterAfter are how long a place waits before it asks
+	// whether those ahead are alive who hold, or wait themselves. Most locks
+	// pass on sooner, and nobody has to be asked.
+	holderAfter = 100 * time.Millisecond
+	waiterAfter = time.Second
 	// wider is how many times as many are watched over when none that was is
 	// alive.
 	wider = 8
@@ -70,11 +72,16 @@ func (v *vigils) over(ahead []Entry, all bool) {
 		}
 		v.reach *= wider
 	}
-	v.keep(ahead[first:])
+	after := holderAfter
+	if !all && v.reach == 1 {
+		after = waiterAfter
+	}
+	v.keep(ahead[first:], after)
 }
 
-// keep watches over the sessions of list, and no others.
-func (v *vigils) keep(list []Entry) {
+// keep watches over the sessions of list, and no others; after a while over new
+// ones.
+func (v *vigils) keep(list []Entry, after time.Duration) {
 	want := make(map[string]bool, len(list))
 	for _, e := range list {
 		if e.Session != "" { // else only people can end it
@@ -90,13 +97,13 @@ func (v *vigils) keep(list []Entry) {
 		if v.of[id] == nil {
 			ctx, cancel := context.WithCancel(context.Background())
 			v.of[id] = cancel
-			v.wg.Go(func() { v.watch(ctx, id) })
+			v.wg.Go(func() { v.watch(ctx, id, after) })
 		}
 	}
 }
 
-func (v *vigils) watch(ctx context.Context, id string) {
-	t := time.NewTimer(vigilAfter)
+func (v *vigils) watch(ctx context.Context, id string, after time.Duration) {
+	t := time.NewTimer(after)
 	defer t.Stop()
 	select {
 	case <-t.C:
@@ -136,6 +143,6 @@ func (v *vigils) forget(id string) {
 
 // end ends all vigils and waits for them.
 func (v *vigils) end() {
-	v.keep(nil)
+	v.keep(nil, 0)
 	v.wg.Wait()
 }
