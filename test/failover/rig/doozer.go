@@ -115,7 +115,7 @@ func (s *agents) Master() string {
 func (s *agents) Client(dial func(ctx context.Context, network, addr string) (net.Conn, error)) (*redis.Client, error) {
 	return redis.NewFailoverClient(&redis.FailoverOptions{
 		MasterName: doozerGroup, SentinelAddrs: s.fronts, Dialer: dial,
-		PoolSize: 1, MaxRetries: -1, DialTimeout: clientLimit, ReadTimeout: clientLimit, WriteTimeout: clientLimit,
+		PoolSize: 1, PipelinePoolSize: -1, MaxRetries: -1, DialTimeout: dialLimit, ReadTimeout: clientLimit, WriteTimeout: clientLimit,
 	}), nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -225,4 +226,14 @@ func (g *Group) fullSyncs() map[int]int64 {
 		}
 	}
 	return sent
+}
+
+// tilts is how often Sentinels have said that they are in TILT mode.
+func (g *Group) tilts() (n int) {
+	for _, h := range g.Hosts {
+		if b, err := os.ReadFile(h.log); err == nil {
+			n += strings.Count(string(b), "+tilt")
+		}
+	}
+	return n
 }

@@ -15,8 +15,10 @@ type Row struct {
 	Case   string `json:"case"`
 	What   string `json:"what"`
 	Trials int    `json:"trials"`
-	// Problems are trials that came to no end.
+	// Problems are trials that came to no end, Tilted those in which a Sentinel was in
+	// TILT: their times are not in the quantiles.
 	Problems int `json:"problems"`
+	Tilted   int `json:"tilted"`
 	// FirstWrite, NoWrite, Client and Two are the Outcome's, in milliseconds; the Max of
 	// a few trials is what a p99 would be.
 	FirstWrite Quantiles `json:"first_write_ms"`
@@ -63,6 +65,10 @@ func Sum(c Case, outs []Outcome) Row {
 			continue
 		}
 		r.Trials++
+		if o.Tilted {
+			r.Tilted++
+			o.FirstWriteMs, o.NoWriteMs, o.ClientMs, o.TwoMs, o.OldMs = -1, -1, -1, -1, -1
+		}
 		first, no, client = append(first, o.FirstWriteMs), append(no, o.NoWriteMs), append(client, o.ClientMs)
 		two, old = append(two, o.TwoMs), append(old, o.OldMs)
 		r.Acked += o.Acked
@@ -89,6 +95,9 @@ func Table(out io.Writer, rows []Row) {
 		trials := fmt.Sprint(r.Trials)
 		if r.Problems > 0 {
 			trials += fmt.Sprintf(" (%d without end)", r.Problems)
+		}
+		if r.Tilted > 0 {
+			trials += fmt.Sprintf(" (%d tilted)", r.Tilted)
 		}
 		var files []string
 		for how, n := range r.LostFile {

@@ -114,7 +114,7 @@ func (s *sentinels) Master() string {
 func (s *sentinels) Client(dial func(ctx context.Context, network, addr string) (net.Conn, error)) (*redis.Client, error) {
 	return redis.NewFailoverClient(&redis.FailoverOptions{
 		MasterName: sentinelGroup, SentinelAddrs: s.fronts, Dialer: dial,
-		PoolSize: 1, MaxRetries: -1, DialTimeout: clientLimit, ReadTimeout: clientLimit, WriteTimeout: clientLimit,
+		PoolSize: 1, PipelinePoolSize: -1, MaxRetries: -1, DialTimeout: dialLimit, ReadTimeout: clientLimit, WriteTimeout: clientLimit,
 	}), nil
 }
 

@@ -13,8 +13,11 @@ import (
 )
 
 const (
-	// clientLimit is how long a client waits for a connection or an answer.
+	// clientLimit is how long a client waits for an answer, dialLimit for a connection,
+	// which includes asking who is the master: go-redis keeps to a Sentinel that hangs as
+	// long as dialling has no more time than reading.
 	clientLimit = time.Second
+	dialLimit   = 4 * time.Second
 	// writeEvery and retryEvery are a client's pause after a write that was
 	// acknowledged and after one that was not.
 	writeEvery = 2 * time.Millisecond
@@ -79,7 +82,7 @@ func (w *writers) follow(ctx context.Context) {
 }
 
 func (w *writers) one(ctx context.Context, client *redis.Client, write *Write) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*clientLimit)
+	ctx, cancel := context.WithTimeout(ctx, 2*dialLimit)
 	defer cancel()
 	id := strconv.FormatInt(write.ID, 10)
 	if w.wait == 0 {
