@@ -13,6 +13,7 @@
 #   make cluster  fault tests on real processes, long form
 #   make campaign drills on real clusters FOR=1h, PAR=1 of them side by side;
 #                 OUT=dir gets the report; empty: a temporary one
+#   make failover Redis failover, doozer beside Redis Sentinel, TRIALS=30 of each harm
 #   make fuzz     every fuzz target, FOR=60s each
 #   make bench    Go benchmarks, then a cluster under load
 #   make lint     gofmt, vet, staticcheck
@@ -84,6 +85,15 @@ OUT ?=
 .PHONY: campaign
 campaign:
 	$(GO) run ./test/cluster/cmd/campaign -for $(FOR) -par $(PAR) -out "$(OUT)"
+
+# Redis failover by doozer's agents and, beside it, by Redis Sentinel: TRIALS of each
+# kind of harm; OUT as above. It takes hours with all; SYSTEMS and CASES choose.
+TRIALS  ?= 30
+SYSTEMS ?= doozer,doozer=redisdial,sentinel=1s,sentinel=5s
+CASES   ?=
+.PHONY: failover
+failover:
+	$(GO) run ./test/failover/cmd/failover -trials $(TRIALS) -systems "$(SYSTEMS)" -cases "$(CASES)" -out "$(OUT)"
 
 fuzz:
 	.ci/fuzz $(FOR)

@@ -36,7 +36,7 @@ func TestShort(t *testing.T) {
 			continue
 		}
 		if g == nil {
-			g = rig.StartDoozer(t, newNet(t), c)
+			g = rig.StartDoozer(t, newNet(t), c, c.Wait > 0)
 		}
 		judge(t, c, rig.Run(g, c, 0))
 	}
@@ -47,7 +47,7 @@ func TestShort(t *testing.T) {
 func TestDeaths(t *testing.T) {
 	for _, c := range rig.Cases() {
 		if c.Die != "" && (cluster.Long() || c.Die == failover.Promoting) {
-			t.Run(c.Name, func(t *testing.T) { judge(t, c, rig.Run(rig.StartDoozer(t, newNet(t), c), c, 0)) })
+			t.Run(c.Name, func(t *testing.T) { judge(t, c, rig.Run(rig.StartDoozer(t, newNet(t), c, c.Wait > 0), c, 0)) })
 		}
 	}
 }
@@ -60,7 +60,7 @@ func TestConfirmed(t *testing.T) {
 			continue
 		}
 		if g == nil {
-			g = rig.StartDoozer(t, newNet(t), c)
+			g = rig.StartDoozer(t, newNet(t), c, c.Wait > 0)
 		}
 		out := rig.Run(g, c, 0)
 		judge(t, c, out)

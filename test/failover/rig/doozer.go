@@ -14,6 +14,7 @@ import (
 
 	"github.com/doozer-store/doozer/client"
 	"github.com/doozer-store/doozer/client/failover"
+	"github.com/doozer-store/doozer/client/failover/redisdial"
 	"github.com/doozer-store/doozer/drill/cluster"
 )
 
@@ -30,6 +31,8 @@ type agents struct {
 	// die is Case.Die; the agent that finds the file fuse dies of it, and takes it
 	// away first, so that one dies of it.
 	die, fuse string
+	// dial: clients follow the register by redisdial.
+	dial bool
 }
 
 // arm lets the next agent that writes the register as Case.Die says die of it.
@@ -41,14 +44,14 @@ func (t *Trial) arm() {
 }
 
 // StartDoozer starts three nodes of doozer, three Redis servers and an agent beside each,
-// as the case needs them.
-func StartDoozer(t cluster.TB, n *Net, c Case) *Group {
+// as the case needs them. dial: clients use redisdial, else the agents' Sentinel ports.
+func StartDoozer(t cluster.TB, n *Net, c Case, dial bool) *Group {
 	t.Helper()
 	dir, err := Build()
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	s := &agents{t: t, hosts: newHosts(t, n, Fence), die: string(c.Die), fuse: filepath.Join(t.TempDir(), "fuse")}
+	s := &agents{t: t, hosts: newHosts(t, n, Fence), dial: dial, die: string(c.Die), fuse: filepath.Join(t.TempDir(), "fuse")}
 	g := &Group{t: t, Net: n, Hosts: s.hosts, System: s, Store: StartStore(t, n)}
 	s.store = g.Store.Client()
 	settings := failover.DefaultConf()
@@ -101,7 +104,12 @@ func (s *agents) prepare(t cluster.TB, n *Net, h *Host, bins, store string) erro
 	return nil
 }
 
-func (s *agents) Name() string { return "doozer" }
+func (s *agents) Name() string {
+	if s.dial {
+		return "doozer, redisdial"
+	}
+	return "doozer"
+}
 
 func (s *agents) Master() string {
 	v := s.follow.View()
@@ -111,8 +119,15 @@ func (s *agents) Master() string {
 	return v.Register.Node
 }
 
-// Client finds the master as clients of Redis Sentinel do, at the agents' ports.
+// Client finds the master as clients of Redis Sentinel do, at the agents' ports, or by the
+// register.
 func (s *agents) Client(dial func(ctx context.Context, network, addr string) (net.Conn, error)) (*redis.Client, error) {
+	if s.dial {
+		return redis.NewClient(redisdial.Options(s.follow, &redis.Options{
+			Dialer: dial, PoolSize: 1, PipelinePoolSize: -1, MaxRetries: -1,
+			DialTimeout: dialLimit, ReadTimeout: clientLimit, WriteTimeout: clientLimit,
+		})), nil
+	}
 	return redis.NewFailoverClient(&redis.FailoverOptions{
 		MasterName: doozerGroup, SentinelAddrs: s.fronts, Dialer: dial,
 		PoolSize: 1, PipelinePoolSize: -1, MaxRetries: -1, DialTimeout: dialLimit, ReadTimeout: clientLimit, WriteTimeout: clientLimit,

@@ -1,7 +1,7 @@
 // Command failover does harm to Redis groups that doozer or Redis Sentinel watches
 // over, and says what became of each: see package failover.
 //
-//	failover -trials 30 -systems doozer,sentinel=1s,sentinel=5s -cases kill-redis,switch -out results
+//	failover -trials 30 -systems doozer,doozer=redisdial,sentinel=1s,sentinel=5s -cases kill-redis,switch -out results
 package main
 
 import (
@@ -31,7 +31,7 @@ func main() {
 	var o options
 	var systems, cases string
 	flag.IntVar(&o.trials, "trials", 30, "trials of each case")
-	flag.StringVar(&systems, "systems", "doozer,sentinel=1s,sentinel=5s", "who watches over the servers")
+	flag.StringVar(&systems, "systems", "doozer,doozer=redisdial,sentinel=1s,sentinel=5s", "who watches over the servers")
 	flag.StringVar(&cases, "cases", "", "the cases, by name; empty: all")
 	flag.StringVar(&o.out, "out", "", "directory for results.json, table.txt and logs; empty: a temporary one")
 	flag.Parse()
@@ -121,8 +121,9 @@ func start(t cluster.TB, system string, c rig.Case) *rig.Group {
 	t.Cleanup(p.Close)
 	n := rig.NewNet(p)
 	t.Cleanup(n.Close)
-	if system == "doozer" {
-		return rig.StartDoozer(t, n, c)
+	switch system {
+	case "doozer", "doozer=redisdial":
+		return rig.StartDoozer(t, n, c, system != "doozer")
 	}
 	down, ok := strings.CutPrefix(system, "sentinel=")
 	if !ok {
