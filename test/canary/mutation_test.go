@@ -43,8 +43,9 @@ type mutation struct {
 type edit struct{ file, from, to string }
 
 // testTimeout is how long one run of a test may take: only a hang takes
-// longer, and no mutation is proved by a hang.
-const testTimeout = 4 * time.Minute
+// longer, and no mutation is proved by a hang. It is more than any test waits
+// for what must come (patience, in the packages).
+const testTimeout = 10 * time.Minute
 
 // root is the tree's top, where go test runs this package two levels below it.
 func root() (string, error) { return filepath.Abs(filepath.Join("..", "..")) }
