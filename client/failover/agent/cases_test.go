@@ -316,11 +316,22 @@ func TestStaleIsRefused(t *testing.T) {
 	stale.redis.Kill()
 	stale.stop()
 	m.redis.Do("SET", "a", "1")
-	// The master and the other one lose all they have.
-	for _, n := range g.others(stale) {
-		n.redis.Kill()
-		n.redis.Run()
+	other := g.others(stale)[0]
+	if other == m {
+		other = g.others(stale)[1]
 	}
+	other.until("the write has arrived", func() bool { return other.redis.Do("EXISTS", "a") == "1" })
+	if _, err := g.ask(failover.Cmd{Verb: failover.VerbSwitch, To: other.name}); err != nil {
+		t.Fatal(err)
+	}
+	g.master(v.Epoch)
+	// Both lose all they have; the old master first, which can't be chosen then.
+	m.redis.Kill()
+	other.redis.Kill()
+	m.redis.Wipe()
+	other.redis.Wipe()
+	m.redis.Run()
+	other.redis.Run()
 	stale.redis.Run()
 	stale.start()
 	stuck := g.await("all bids are there", func(v failover.View) bool { return v.Register.State == failover.Electing && len(v.Bids) == 3 })

@@ -3,7 +3,9 @@ package redistest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -137,6 +139,15 @@ func (s *Server) Kill() {
 	<-s.ended
 }
 
+// Wipe deletes what the server has on disk. A replica has the copy there that it
+// once received.
+func (s *Server) Wipe() {
+	s.t.Helper()
+	if err := os.Remove(filepath.Join(s.Dir, "dump.rdb")); err != nil && !errors.Is(err, os.ErrNotExist) {
+		s.t.Fatal(err)
+	}
+}
+
 // Signal sends a signal to the process.
 func (s *Server) Signal(sig syscall.Signal) { s.cmd.Process.Signal(sig) }
 
@@ -146,10 +157,18 @@ func (s *Server) Ended() <-chan struct{} { return s.ended }
 // Client is a client of the server, which does not try again.
 func (s *Server) Client() *redis.Client { return s.client }
 
-// Do runs a command, which has to succeed, and returns its answer as text.
+// Do runs a command, which has to succeed, and returns its answer as text. A
+// connection that was cut, as agents do to clients of an old master, costs another
+// try.
 func (s *Server) Do(args ...any) string {
 	s.t.Helper()
 	v, err := s.Try(args...)
+	for range 8 {
+		if !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
+			break
+		}
+		v, err = s.Try(args...)
+	}
 	if err != nil {
 		s.t.Fatalf("%v: %v", args, err)
 	}
