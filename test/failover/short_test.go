@@ -74,9 +74,11 @@ func TestConfirmed(t *testing.T) {
 func judge(t *testing.T, c rig.Case, o rig.Outcome) {
 	t.Helper()
 	t.Logf("%s: %+v", c.Name, o)
-	bound := time.Duration(0)
-	if c.Name == "stop-agent" || c.Name == "stop-both" {
-		bound = failover.DefaultConf().GateBound()
+	// On a busy machine any agent may hang for a while; where the old master's process has
+	// ended, or is a replica before the next is a master, no agent's pace matters.
+	bound := failover.DefaultConf().GateBound()
+	if slices.Contains([]string{"kill-redis", "kill-both", "empty-restart", "stale-return", "switch"}, c.Name) {
+		bound = 0
 	}
 	if two := time.Duration(o.TwoMs * float64(time.Millisecond)); two > bound {
 		t.Errorf("%s: two servers took writes for %v, the bound is %v", c.Name, two, bound)

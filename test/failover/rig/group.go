@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -23,18 +24,18 @@ type Host struct {
 	Front string
 
 	log   string
-	guard *process // its Sentinel or its agent
+	guard atomic.Pointer[process] // its Sentinel or its agent; set by the test's goroutine
 	start func() (*process, error)
 }
 
 // KillGuard ends its Sentinel or agent by SIGKILL.
-func (h *Host) KillGuard() { h.guard.kill() }
+func (h *Host) KillGuard() { h.guard.Load().kill() }
 
 // PauseGuard stops its Sentinel or agent by SIGSTOP, ResumeGuard lets it go on.
-func (h *Host) PauseGuard() { h.guard.signal(syscall.SIGSTOP) }
+func (h *Host) PauseGuard() { h.guard.Load().signal(syscall.SIGSTOP) }
 
 // ResumeGuard takes PauseGuard back.
-func (h *Host) ResumeGuard() { h.guard.signal(syscall.SIGCONT) }
+func (h *Host) ResumeGuard() { h.guard.Load().signal(syscall.SIGCONT) }
 
 // System is what makes one of three Redis servers the master, and tells clients.
 type System interface {
@@ -75,10 +76,10 @@ func newHosts(t cluster.TB, n *Net, conf ...string) []*Host {
 		r.conf = append([]string{"replica-announce-ip " + host, "replica-announce-port " + port}, conf...)
 		n.Own(name, r.pid)
 		h := &Host{Name: name, Redis: r, Front: front}
-		n.Own(name, func() int { return h.guard.pid() })
+		n.Own(name, func() int { return h.guard.Load().pid() })
 		t.Cleanup(func() {
-			if h.guard != nil {
-				h.guard.kill()
+			if p := h.guard.Load(); p != nil {
+				p.kill()
 			}
 			if t.Failed() && h.log != "" {
 				t.Logf("the guard of %s, end of its log:\n%s", name, tail(h.log, 40))
@@ -150,14 +151,14 @@ func (g *Group) StartRedis(h *Host) {
 // StartGuard starts the guard of a host if it does not run.
 func (g *Group) StartGuard(h *Host) {
 	g.t.Helper()
-	if h.guard != nil && h.guard.running() {
+	if h.guard.Load().pid() > 0 {
 		return
 	}
 	p, err := h.start()
 	if err != nil {
 		g.t.Fatalf("%v", err)
 	}
-	h.guard = p
+	h.guard.Store(p)
 }
 
 // Settle waits until the group is whole: one master, two replicas that have its

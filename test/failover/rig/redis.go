@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -39,7 +40,7 @@ type Redis struct {
 	t    cluster.TB
 	dir  string
 	conf []string
-	proc *process
+	proc atomic.Pointer[process] // set by the test's goroutine
 }
 
 // NewRedis is a server that does not run yet, and keeps its data in memory alone.
@@ -92,7 +93,7 @@ func (r *Redis) Start() {
 	if err != nil {
 		r.t.Fatalf("%s: %v", r.Name, err)
 	}
-	r.proc = p
+	r.proc.Store(p)
 	cluster.Eventually(r.t, startLimit, r.Name+" answers", func() (bool, string) {
 		if !p.running() {
 			return false, "it has ended: " + tail(r.log(), 5)
@@ -109,8 +110,8 @@ func (r *Redis) Start() {
 
 // Kill ends it by SIGKILL; what it had in memory is lost.
 func (r *Redis) Kill() {
-	if r.proc != nil {
-		r.proc.kill()
+	if p := r.proc.Load(); p != nil {
+		p.kill()
 	}
 }
 
@@ -122,10 +123,10 @@ func (r *Redis) Wipe() {
 	}
 }
 
-func (r *Redis) pid() int { return r.proc.pid() }
+func (r *Redis) pid() int { return r.proc.Load().pid() }
 
 // Running tells whether its process is there.
-func (r *Redis) Running() bool { return r.proc != nil && r.proc.running() }
+func (r *Redis) Running() bool { return r.pid() > 0 }
 
 // Pause stops it by SIGSTOP, Resume lets it go on.
 func (r *Redis) Pause() { r.signal(syscall.SIGSTOP) }
@@ -135,7 +136,7 @@ func (r *Redis) Resume() { r.signal(syscall.SIGCONT) }
 
 func (r *Redis) signal(s syscall.Signal) {
 	r.t.Helper()
-	if err := r.proc.signal(s); err != nil {
+	if err := r.proc.Load().signal(s); err != nil {
 		r.t.Fatalf("%v to %s: %v", s, r.Name, err)
 	}
 }

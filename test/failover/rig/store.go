@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/doozer-store/doozer/client"
@@ -56,7 +57,7 @@ type storeNode struct {
 	log   string
 	web   string
 	front string
-	proc  *process
+	proc  atomic.Pointer[process] // set by the test's goroutine
 }
 
 // StartStore starts the nodes and waits until each serves.
@@ -82,15 +83,17 @@ func StartStore(t cluster.TB, n *Net) *Store {
 		node.args = []string{"--name", name, "--data-dir", filepath.Join(data, name), "--listen", addr[0],
 			"--peer-listen", addr[1], "--web", addr[2], "--advertise", node.front}
 		members = append(members, name+"="+addr[1])
-		n.Own(node.host, func() int { return node.proc.pid() })
+		n.Own(node.host, func() int { return node.proc.Load().pid() })
 		s.nodes = append(s.nodes, node)
 	}
 	t.Cleanup(s.stop)
 	for _, node := range s.nodes {
 		node.args = append(node.args, "--cluster", strings.Join(members, ","))
-		if node.proc, err = startProcess(node.log, filepath.Join(dir, "doozerd"), node.args...); err != nil {
+		p, err := startProcess(node.log, filepath.Join(dir, "doozerd"), node.args...)
+		if err != nil {
 			t.Fatalf("%v", err)
 		}
+		node.proc.Store(p)
 	}
 	s.awaitReady()
 	return s
@@ -115,8 +118,8 @@ func (s *Store) stop() {
 		if s.t.Failed() {
 			s.t.Logf("%s, end of its log:\n%s", node.host, tail(node.log, 10))
 		}
-		if node.proc != nil {
-			node.proc.kill()
+		if p := node.proc.Load(); p != nil {
+			p.kill()
 		}
 	}
 }
@@ -165,7 +168,7 @@ func (s *Store) RegainMajority() {
 func (s *Store) signal(sig syscall.Signal) {
 	s.t.Helper()
 	for _, node := range s.nodes[:2] {
-		if err := node.proc.signal(sig); err != nil {
+		if err := node.proc.Load().signal(sig); err != nil {
 			s.t.Fatalf("%v", err)
 		}
 	}

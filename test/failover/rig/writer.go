@@ -22,8 +22,8 @@ const (
 	// acknowledged and after one that was not.
 	writeEvery = 2 * time.Millisecond
 	retryEvery = 5 * time.Millisecond
-	// waitMs is how long WAIT waits for replicas.
-	waitMs = 200
+	// waitMs is how long WAIT waits for replicas; less than clientLimit.
+	waitMs = 800
 )
 
 // writers are the clients of one trial: one that follows the master as the system
