@@ -53,23 +53,26 @@ func (c *command) addRedisPromote(parent *cobra.Command) {
 	var f redisFlags
 	var accept bool
 	cmd := c.add(parent, verb{
-		use:   "promote NODE [--accept-loss]",
-		short: "Make a node the master though another may have more",
-		long: `Promote makes NODE the master, whoever is, when the agents do not choose one
-because what is left has too old a history, lags too far behind, or may lack
-writes that were confirmed to be on replicas. With --accept-loss it is made the
-master all the same: what others alone had is lost to the group. Their agents save
-it to files before they follow; see history.`,
+		use:   "promote NODE --accept-loss",
+		short: "Make a node the master though writes are lost by it",
+		long: `Promote makes NODE the master of a group that has none, because its agents choose
+nobody: what is left has too old a history, lags too far behind, or may lack writes
+that were confirmed to be on replicas. What others alone had is lost to the group
+then, which --accept-loss says is known; their agents save it to files before they
+follow: see history. A master that lives hands over by switch.`,
 		examples: []string{"doozer redis promote --accept-loss b", "doozer redis promote b --group cache --accept-loss"},
 		args:     args("NODE"),
 		exit:     exitRedis,
 		writes:   true,
 		run: func(ctx context.Context, _ *cobra.Command, given []string) error {
-			return c.redisAsk(ctx, &f, failover.Cmd{Verb: failover.VerbPromote, To: given[0], AcceptLoss: accept})
+			if !accept {
+				return usagef("--accept-loss is missing: writes may be lost by it")
+			}
+			return c.redisAsk(ctx, &f, failover.Cmd{Verb: failover.VerbPromote, To: given[0], AcceptLoss: true})
 		},
 	})
 	f.add(cmd)
-	cmd.Flags().BoolVar(&accept, "accept-loss", false, "also if writes are lost by it")
+	cmd.Flags().BoolVar(&accept, "accept-loss", false, "say that writes may be lost by it")
 }
 
 // redisAsk gives the agents a command and reports what became of it.
@@ -81,6 +84,9 @@ func (c *command) redisAsk(ctx context.Context, f *redisFlags, cmd failover.Cmd)
 	}
 	return c.withFollower(ctx, f, func(ctx context.Context, db *client.Client, group *failover.Follower) error {
 		before, asked := group.View(), time.Now()
+		if before.Epoch == 0 {
+			return fmt.Errorf("%w: the first master has not been chosen", failover.ErrRefused)
+		}
 		v, err := failover.Ask(ctx, db, group, cmd)
 		if err != nil && ctx.Err() != nil {
 			return c.unknownAsk(ctx, db, cmd, before)

@@ -93,7 +93,7 @@ func TestRedisSwitch(t *testing.T) {
 		{"redis switch", failover.Cmd{Verb: "switch"}, "b is the master, at 10.0.0.2:6379, epoch 9. It took 12 ms.\n"},
 		{"redis switch --to b", failover.Cmd{Verb: "switch", To: "b"}, "b is the master, at 10.0.0.2:6379, epoch 9. It took 12 ms.\n"},
 		{"redis promote --accept-loss b -g g", failover.Cmd{Verb: "promote", To: "b", AcceptLoss: true}, "b is the master, at 10.0.0.2:6379, epoch 9. It took 12 ms.\n"},
-		{"redis promote b -o json", failover.Cmd{Verb: "promote", To: "b"}, `{"group":"g","node":"b","addr":"10.0.0.2:6379","epoch":9,"prev":"a","took_ms":12,"asked_ms":0}` + "\n"},
+		{"redis promote b --accept-loss -o json", failover.Cmd{Verb: "promote", To: "b", AcceptLoss: true}, `{"group":"g","node":"b","addr":"10.0.0.2:6379","epoch":9,"prev":"a","took_ms":12,"asked_ms":0}` + "\n"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			n := startNode(t)
