@@ -15,6 +15,11 @@ func lockMutations() []mutation {
 			pkg: "./client/lock", run: "TestModel|TestMutex", caught: `FAIL: Test(Model|Mutex)`,
 		},
 		{
+			name: "turn-of-the-dead", bug: "a place has its turn though it was given away",
+			edits: []edit{{"client/session/line/turn.go", "	if first || clear > 0 && q.present(ctx, clear) {\n", "	if first || clear > 0 {\n"}},
+			pkg:   "./client/lock", run: "TestTurnOfTheDead", caught: `two hold the lock`, short: true,
+		},
+		{
 			name: "late-beat-loses", bug: "a session is ended though it beat while its end was on the way",
 			edits: []edit{{"client/session/challenge.go", "		If:      []client.Cond{client.Unchanged(w.path, w.rev)},\n", ""}},
 			pkg:   "./client/session", run: "TestBeatOvertakesDeletion", caught: `deletions that a beat had overtaken`,

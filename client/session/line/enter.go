@@ -283,10 +283,8 @@ func (q *queuer) remember() { q.s.Remember(q.sp.root(), q.memo) }
 
 // note remembers whether others were in the line.
 func (q *queuer) note(busy bool) {
-	if q.memo.busy != busy {
-		q.memo.busy = busy
-		q.remember()
-	}
+	q.memo.busy = busy
+	q.remember()
 }
 
 // Transient tells whether err may pass by itself: the store can't be reached, or
