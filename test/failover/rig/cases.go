@@ -1,9 +1,11 @@
 package rig
 
 import (
+	"fmt"
 	"syscall"
 
 	"github.com/doozer-store/doozer/client/failover"
+	"github.com/doozer-store/doozer/drill/cluster"
 )
 
 // Cases are all kinds of harm, in the order of a report.
@@ -110,8 +112,11 @@ func waitCases() []Case {
 	return all
 }
 
+// mustSwitch asks until it is done: it is refused while a failover goes on.
 func (t *Trial) mustSwitch() {
-	if err := t.Switch(); err != nil {
-		t.t.Errorf("switch: %v", err)
-	}
+	t.t.Helper()
+	cluster.Eventually(t.t, outcomeLimit, "the switch is done", func() (bool, string) {
+		err := t.Switch()
+		return err == nil, fmt.Sprint(err)
+	})
 }

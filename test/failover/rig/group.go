@@ -238,3 +238,11 @@ func (g *Group) tilts() (n int) {
 	}
 	return n
 }
+
+// failovers is how many failovers doozer has on record.
+func (g *Group) failovers() int {
+	if a, ok := g.System.(*agents); ok {
+		return len(a.follow.View().History)
+	}
+	return 0
+}

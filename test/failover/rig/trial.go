@@ -77,6 +77,9 @@ type Outcome struct {
 	StuckLost     int `json:"stuck_lost"`
 	Confirmed     int `json:"confirmed"`
 	ConfirmedLost int `json:"confirmed_lost"`
+	// Failovers is how many doozer has on record for the trial: more than one, and an
+	// agent has been thought dead besides.
+	Failovers int `json:"failovers,omitempty"`
 	// FullSyncs is how many whole copies were sent.
 	FullSyncs int64 `json:"full_syncs"`
 	// LostFile tells how what was saved compares with what was lost.
@@ -108,7 +111,7 @@ func Run(g *Group, c Case, n int) Outcome {
 	if c.Before != nil {
 		c.Before(t)
 	}
-	syncs, tilts := g.fullSyncs(), g.tilts()
+	syncs, tilts, failovers := g.fullSyncs(), g.tilts(), g.failovers()
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	for _, h := range g.Hosts {
@@ -138,7 +141,7 @@ func Run(g *Group, c Case, n int) Outcome {
 		t.Out.FullSyncs += n - syncs[run]
 	}
 	t.judge(harmed)
-	t.Out.Tilted = g.tilts() > tilts
+	t.Out.Tilted, t.Out.Failovers = g.tilts() > tilts, g.failovers()-failovers
 	return t.Out
 }
 
