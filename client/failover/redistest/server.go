@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -28,6 +30,7 @@ type Server struct {
 	Dir  string
 
 	t      testing.TB
+	lines  []string
 	conf   string
 	opts   *redis.Options
 	cmd    *exec.Cmd
@@ -41,28 +44,14 @@ type Server struct {
 func Start(t testing.TB, lines ...string) *Server {
 	t.Helper()
 	Need(t)
-	s := &Server{t: t, Port: freePort(t), Dir: t.TempDir()}
-	s.Addr = "127.0.0.1:" + s.Port
-	s.opts = &redis.Options{Addr: s.Addr, MaxRetries: -1, Protocol: 2, DisableIdentity: true, PoolSize: 4}
-	conf := []string{
-		"port " + s.Port, "bind 127.0.0.1", "dir " + s.Dir, "save \"\"", "appendonly no", "daemonize no",
-		"repl-diskless-sync-delay 0", "replicaof 127.0.0.1 0",
-	}
-	for _, l := range lines {
-		conf = append(conf, l)
-		if pw, ok := strings.CutPrefix(l, "requirepass "); ok {
-			s.opts.Password = pw
-		}
-	}
-	s.conf = filepath.Join(s.Dir, "redis.conf")
-	if err := os.WriteFile(s.conf, []byte(strings.Join(conf, "\n")+"\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	s := &Server{t: t, Dir: t.TempDir(), lines: lines}
 	t.Cleanup(func() {
 		if s.client != nil {
 			s.client.Close()
 		}
-		s.Kill()
+		if s.cmd != nil && s.cmd.Process != nil {
+			s.Kill()
+		}
 		if t.Failed() {
 			out := s.output.Bytes()
 			t.Logf("redis at %s, the end of its log:\n%s", s.Addr, out[max(0, len(out)-4000):])
@@ -83,25 +72,66 @@ func Need(t testing.TB) {
 	}
 }
 
-// freePort returns a port that nobody listens on. Another process may take it
-// before it is used; Redis then says so, and Run tries again.
-func freePort(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+// settle chooses a port, below those that the kernel gives to who dials: a server
+// that is down for a moment finds its port again. It writes the configuration.
+func (s *Server) settle() {
+	s.t.Helper()
+	for range 1000 {
+		s.Port = strconv.Itoa(15000 + rand.IntN(15000))
+		l, err := net.Listen("tcp", "127.0.0.1:"+s.Port)
+		if err == nil {
+			l.Close()
+			break
+		}
 	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
+	s.Addr = "127.0.0.1:" + s.Port
+	s.opts = &redis.Options{Addr: s.Addr, MaxRetries: -1, Protocol: 2, DisableIdentity: true, PoolSize: 4}
+	conf := []string{
+		"port " + s.Port, "bind 127.0.0.1", "dir " + s.Dir, "save \"\"", "appendonly no", "daemonize no",
+		"repl-diskless-sync-delay 0", "replicaof 127.0.0.1 0",
+	}
+	for _, l := range s.lines {
+		conf = append(conf, l)
+		if pw, ok := strings.CutPrefix(l, "requirepass "); ok {
+			s.opts.Password = pw
+		}
+	}
+	s.conf = filepath.Join(s.Dir, "redis.conf")
+	if err := os.WriteFile(s.conf, []byte(strings.Join(conf, "\n")+"\n"), 0o644); err != nil {
+		s.t.Fatal(err)
+	}
+	s.client = redis.NewClient(s.opts)
 }
 
-// Run starts the process, which must not run, and waits until it answers.
+// Run starts the process, which must not run, and waits until it answers. A port
+// that another has taken is waited for or, the first time, given up for another
+// one.
 func (s *Server) Run() {
+	s.t.Helper()
+	deadline := time.Now().Add(limit)
+	for first := s.client == nil; ; {
+		if first {
+			s.settle()
+		}
+		s.output.Reset()
+		if s.run(deadline) {
+			return
+		}
+		if !bytes.Contains(s.output.Bytes(), []byte("Address already in use")) || time.Now().After(deadline) {
+			s.t.Fatalf("redis-server ended: %s", &s.output)
+		}
+		if first {
+			s.client.Close()
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// run is one attempt: true when the process answers, false when it has ended.
+func (s *Server) run(deadline time.Time) bool {
 	s.t.Helper()
 	s.cmd = exec.Command("redis-server", s.conf)
 	s.cmd.Stdout, s.cmd.Stderr = &s.output, &s.output
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
@@ -111,20 +141,16 @@ func (s *Server) Run() {
 		cmd.Wait()
 		close(ended)
 	}()
-	if s.client == nil {
-		s.client = redis.NewClient(s.opts)
-	}
-	deadline := time.Now().Add(limit)
 	for {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		err := s.client.Ping(ctx).Err()
+		info, err := s.client.Info(ctx, "server").Result()
 		cancel()
-		if err == nil {
-			return
+		if err == nil && strings.Contains(info, fmt.Sprintf("process_id:%d\r\n", cmd.Process.Pid)) {
+			return true
 		}
 		select {
 		case <-ended:
-			s.t.Fatalf("redis-server ended: %s", &s.output)
+			return false
 		case <-time.After(5 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
