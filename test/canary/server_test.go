@@ -98,7 +98,7 @@ func serverMutations() []mutation {
 		},
 		{
 			name: "silent-connections", bug: "a connection that says nothing stays open",
-			edits: []edit{{"server/server.go", "		grpc.ConnectionTimeout(l.HandshakeTimeout),\n", ""}},
+			edits: []edit{{"server/server.go", "		grpc.ConnectionTimeout(l.HandshakeTimeout),\n", "		grpc.ConnectionTimeout(time.Hour),\n"}},
 			pkg:   "./server", run: "TestEveryLimit", caught: `a silent connection stays open`,
 		},
 		{

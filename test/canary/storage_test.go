@@ -62,7 +62,7 @@ func stateMutations() []mutation {
 		{
 			name: "index-beside-state", bug: "a checkpoint's index is committed in a transaction of its own, before the state",
 			edits: []edit{{"consensus/checkpoint/commit.go", "	err = h.b.Update(func(tx *bbolt.Tx) error {\n		w := newWriter(tx)",
-				"	err = h.b.Update(func(tx *bbolt.Tx) error { return tx.Bucket([]byte(metaBucket)).Put([]byte(metaKey), enc) })\n	if err != nil {\n		return err\n	}\n	err = h.b.Update(func(tx *bbolt.Tx) error {\n		w := newWriter(tx)"}},
+				"	err = h.b.Update(func(tx *bbolt.Tx) error { return tx.Bucket([]byte(metaBucket)).Put([]byte(metaKey), m.encode()) })\n	if err != nil {\n		return err\n	}\n	err = h.b.Update(func(tx *bbolt.Tx) error {\n		w := newWriter(tx)"}},
 			pkg: "./consensus/checkpoint", run: "TestOneTransaction|TestKill", caught: `takes 2 transactions`,
 		},
 		{
