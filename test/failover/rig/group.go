@@ -167,11 +167,10 @@ func (g *Group) Settle() {
 	g.t.Helper()
 	cluster.Eventually(g.t, settleLimit, "the group is whole", func() (bool, string) {
 		for _, h := range g.Hosts {
-			if !h.Redis.Running() {
-				return false, h.Name + " does not run"
-			}
-			// As a service manager does: an agent that is started while the session of
-			// the one before lives may end again.
+			// As a service manager does: an agent kills a Redis that hangs, as one may on a
+			// busy machine, and an agent that is started while the session of the one
+			// before lives may end again.
+			g.StartRedis(h)
 			g.StartGuard(h)
 		}
 		m := g.Host(g.Master())

@@ -1,6 +1,7 @@
 package rig
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"os"
@@ -135,12 +136,15 @@ func inodeOf(own, other *net.TCPAddr) string {
 	if err != nil {
 		return ""
 	}
-	want := hexAddr(own) + " " + hexAddr(other)
-	for line := range strings.Lines(string(b)) {
-		f := strings.Fields(line)
-		if len(f) > 9 && f[1]+" "+f[2] == want {
-			return f[9]
-		}
+	// There may be thousands of lines, of connections that have ended.
+	at := bytes.Index(b, []byte(hexAddr(own)+" "+hexAddr(other)+" "))
+	if at < 0 {
+		return ""
+	}
+	line, _, _ := bytes.Cut(b[at:], []byte("\n"))
+	const inode = 8 // counted from the first address
+	if f := strings.Fields(string(line)); len(f) > inode {
+		return f[inode]
 	}
 	return ""
 }
