@@ -66,7 +66,9 @@ const (
 	retrySlot    = 250 * time.Millisecond
 	maxRetrySlot = 5 * time.Second
 
-	// orderLimit is how long an order to the guard of a command may wait for
-	// the pipe; a guard that does not read for so long gets no more orders.
+	// orderLimit is how long an attempt to give the guard of a command an order
+	// waits for the pipe, orderTries how often that is tried; a guard that does
+	// not read for so long gets no more orders.
 	orderLimit = 100 * time.Millisecond
+	orderTries = 10
 )

@@ -128,10 +128,40 @@ func (g *guard) tell(o order) {
 	if g.closed {
 		return
 	}
-	g.to.SetWriteDeadline(time.Now().Add(orderLimit))
-	if json.NewEncoder(g.to).Encode(o) != nil {
+	text, err := json.Marshal(o)
+	if err == nil {
+		err = send(g.to, append(text, '\n'))
+	}
+	if err != nil {
 		g.closed = true
 		g.to.Close()
+	}
+}
+
+// pipeEnd is what send needs of a pipe.
+type pipeEnd interface {
+	io.Writer
+	SetWriteDeadline(t time.Time) error
+}
+
+// send writes text, unless the pipe takes nothing for orderTries times orderLimit.
+// Once is not enough: where this process does not run for a moment its time is
+// over before it has tried.
+func send(to pipeEnd, text []byte) error {
+	for tries := 0; ; tries++ {
+		if err := to.SetWriteDeadline(time.Now().Add(orderLimit)); err != nil {
+			return err
+		}
+		n, err := to.Write(text)
+		if text = text[n:]; err == nil {
+			return nil
+		}
+		if n > 0 {
+			tries = -1 // it reads
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) || tries+1 >= orderTries {
+			return err
+		}
 	}
 }
 
