@@ -66,6 +66,11 @@ func (s *Situation) lost() (Action, bool) {
 			return idleFor(wait, why+"; the last automatic failover was too short ago"), true
 		}
 	}
+	if own.Hung && !s.Valid {
+		// Nobody could be elected, and the gate is closed: to kill it would only
+		// destroy what it has.
+		return idle(why + ", and the session is not valid"), true
+	}
 	if own.Hung && own.Killable {
 		return Action{Kind: Kill, Why: why}, true
 	}

@@ -135,11 +135,13 @@ func (p *probe) once(ctx context.Context) error {
 
 // ping sends pings until the connection ends.
 func (p *probe) ping(ctx context.Context, c *replica.Conn, replies <-chan error) {
-	var sent, used time.Time
+	// sent is when the ping was sent, from is from when the silence after it counts.
+	var sent, from, used time.Time
 	var cpu time.Duration
 	waiting := false
 	tick := time.NewTimer(0)
 	defer tick.Stop()
+	last := time.Now()
 	for {
 		every := min(p.hang()/5, 200*time.Millisecond)
 		select {
@@ -153,8 +155,14 @@ func (p *probe) ping(ctx context.Context, c *replica.Conn, replies <-chan error)
 			p.change(func(s *probeState) { s.up, s.hung, s.answered = true, false, sent })
 		case <-tick.C:
 			tick.Reset(every)
+			now := time.Now()
+			if waiting && now.Sub(last) > every+p.hang()/2 {
+				// This process did not run itself: a pong may be on its way.
+				from = now
+			}
+			last = now
 			if !waiting {
-				sent, used, waiting = time.Now(), time.Now(), true
+				sent, from, used, waiting = now, now, now, true
 				cpu = p.get().proc.cpu()
 				c.SetDeadline(time.Time{})
 				if c.Send("PING") != nil {
@@ -162,7 +170,7 @@ func (p *probe) ping(ctx context.Context, c *replica.Conn, replies <-chan error)
 				}
 				continue
 			}
-			silent := time.Since(sent)
+			silent := now.Sub(from)
 			if silent < p.hang() {
 				continue
 			}
