@@ -327,12 +327,14 @@ func (c *core) advance() *output {
 
 // ready sorts raft's output by who handles it.
 func (c *core) ready(rd raft.Ready) {
+	holdVotes(rd.Messages)
 	for _, m := range rd.Messages {
 		switch m.GetTo() {
 		case raft.LocalAppendThread:
 			c.appending(m)
 		case raft.LocalApplyThread:
 			c.out.apply = append(c.out.apply, m)
+		case raft.None: // held
 		default:
 			c.checks.sent(m)
 			c.out.send = append(c.out.send, m)
@@ -342,6 +344,29 @@ func (c *core) ready(rd raft.Ready) {
 		c.observeState()
 	}
 	c.reads.confirm(c, rd.ReadStates)
+}
+
+// holdVotes makes requests for votes go out with the answers of the write that
+// stores their term, once it is on disk. Raft lets them go at once, and counts
+// the candidate's own vote when it is stored; but those of the others may be
+// enough. A leader that forgets its term in a crash could then lead it again,
+// and two entries would have the same index and term.
+func holdVotes(msgs []*raftpb.Message) {
+	var write *raftpb.Message
+	for _, m := range msgs {
+		if m.GetTo() == raft.LocalAppendThread {
+			write = m
+		}
+	}
+	if write == nil {
+		return
+	}
+	for i, m := range msgs {
+		if m.GetType() == raftpb.MsgVote {
+			write.Responses = append(write.Responses, m)
+			msgs[i] = &raftpb.Message{}
+		}
+	}
 }
 
 func (c *core) appending(m *raftpb.Message) {

@@ -74,10 +74,15 @@ func (w *writer) step(msgs []*raftpb.Message) bool {
 func (w *writer) write(msgs []*raftpb.Message) error {
 	for _, m := range msgs {
 		es := m.GetEntries()
-		if k := len(w.entries); k > 0 && len(es) > 0 && es[0].GetIndex() != w.entries[k-1].GetIndex()+1 {
-			// It replaces entries of this batch: first write those, with the
-			// commit index of then. The message's own may be that of entries
-			// which it brings, and would call those committed that they replace.
+		replaces, err := w.replaces(es)
+		if err != nil {
+			return err
+		}
+		if replaces {
+			// First write the entries of this batch, with the commit index of
+			// then, and let the answers go that tell of what is replaced. The
+			// message's own commit index may be that of entries which it brings,
+			// and would call those committed that they replace.
 			if err := w.flush(); err != nil {
 				return err
 			}
@@ -95,6 +100,18 @@ func (w *writer) write(msgs []*raftpb.Message) error {
 		w.responses = append(w.responses, m.GetResponses()...)
 	}
 	return w.flush()
+}
+
+// replaces tells whether entries replace others, of the log or of this batch.
+func (w *writer) replaces(es []*raftpb.Entry) (bool, error) {
+	if len(es) == 0 {
+		return false, nil
+	}
+	if k := len(w.entries); k > 0 {
+		return es[0].GetIndex() != w.entries[k-1].GetIndex()+1, nil
+	}
+	last, err := w.n.cfg.Log.LastIndex()
+	return es[0].GetIndex() <= last, err
 }
 
 func (w *writer) setHard(m *raftpb.Message) {

@@ -47,6 +47,11 @@ func consensusMutations() []mutation {
 			pkg:       "./consensus", run: "TestWriterSyncs", caught: `a vote: 0 syncs, want 1`,
 		},
 		{
+			name: "term-led-twice", bug: "a candidate asks for votes before its term is on disk, and may lead it again after a crash",
+			edits: []edit{{"consensus/core.go", "	holdVotes(rd.Messages)\n", "	_ = holdVotes\n"}},
+			pkg:   "./consensus", run: "TestVotesAreAskedForOnDisk", caught: `is asked before term \d+ is on disk`,
+		},
+		{
 			name: "commit-before-its-entries", bug: "entries that others replace are stored with the commit index that came with those",
 			edits: []edit{{"consensus/writer.go", "		es := m.GetEntries()\n", "		es := m.GetEntries()\n		if m.Term != nil && raft.IsEmptySnap(m.GetSnapshot()) {\n			w.setHard(m)\n		}\n"}},
 			pkg:   "./consensus", run: "TestWriterReplaces", caught: `before write 2, entries up to 4 are committed, of term 2`,
