@@ -63,6 +63,9 @@ func (a *Agent) loop(stopped context.Context) error {
 		if err := a.held(ctx, &v, act); err != nil {
 			a.looked = time.Time{}
 			a.log.Warn("an action failed", "action", act.Kind, "error", err)
+			if !leaveBy.IsZero() && time.Now().After(leaveBy) {
+				return nil // what it wanted to hand over, the others take when its session ends
+			}
 			if !errors.Is(err, client.ErrRevMismatch) {
 				a.rest(ctx, changed, retryAfter, false)
 			} else {
