@@ -11,7 +11,9 @@ import (
 
 // TestRealTranscripts plays the transcripts of TestVerbs to doozerd: what the
 // fake says there is what the store says. Not status.txt: it is a fake's
-// figures throughout; TestRealStatus looks at the real ones.
+// figures throughout; TestRealStatus looks at the real ones. Nor redis.txt: it
+// plays the agents of a group, whose epochs and ages are written into it; real
+// ones are in test/failover and client/failover/agent.
 func TestRealTranscripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) < 4 {
@@ -19,7 +21,7 @@ func TestRealTranscripts(t *testing.T) {
 	}
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".txt")
-		if name == "status" {
+		if name == "status" || name == "redis" {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
