@@ -53,7 +53,7 @@ type Cluster struct {
 	nodes []*Node
 	links map[[2]string]*proxy.Link // by names of the dialling and the dialled node
 	admin *client.Client            // made with the first use
-	ports *ports                    // nil before they are chosen, and after Stop
+	ports *Ports                    // nil before they are chosen, and after Stop
 
 	clientLog     *slog.Logger // of all clients, into one file
 	clientLogPath string
@@ -114,7 +114,7 @@ func (c *Cluster) openClientLog() error {
 
 // layOut gives the nodes their names, ports and links.
 func (c *Cluster) layOut() error {
-	free, err := newPorts()
+	free, err := NewPorts()
 	if err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (c *Cluster) layOut() error {
 		}
 		for _, addr := range []*string{&n.addr, &n.peerAddr, &n.webAddr} {
 			var err error
-			if *addr, err = free.freeAddr(); err != nil {
+			if *addr, err = free.FreeAddr(); err != nil {
 				return err
 			}
 		}
@@ -445,7 +445,7 @@ func (c *Cluster) Stop() {
 		c.t.Logf("clients, end of their log:\n%s", tailOf(c.clientLogPath, tailLines))
 	}
 	if c.ports != nil {
-		c.ports.close()
+		c.ports.Close()
 	}
 	c.nodes, c.links, c.ports = nil, nil, nil
 }

@@ -81,22 +81,22 @@ func TestSeedIsToldOnFailure(t *testing.T) {
 }
 
 func TestFreeAddrsDiffer(t *testing.T) {
-	p, err := newPorts()
+	p, err := NewPorts()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer p.close()
-	other, err := newPorts()
+	defer p.Close()
+	other, err := NewPorts()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer other.close()
+	defer other.Close()
 	if other.end == p.end {
 		t.Errorf("two clusters have the ports below %d", p.end)
 	}
 	seen := map[string]bool{}
 	for range 50 {
-		addr, err := p.freeAddr()
+		addr, err := p.FreeAddr()
 		if err != nil || seen[addr] {
 			t.Fatalf("%s, %v", addr, err)
 		}

@@ -54,8 +54,8 @@ func (c *Cluster) Heal() {
 	}
 }
 
-func newLink(free *ports, target string, lose func([]byte) bool) (*proxy.Link, error) {
-	addr, err := free.freeAddr()
+func newLink(free *Ports, target string, lose func([]byte) bool) (*proxy.Link, error) {
+	addr, err := free.FreeAddr()
 	if err != nil {
 		return nil, err
 	}

@@ -7,9 +7,9 @@ import (
 	"strconv"
 )
 
-// Ports are chosen below the range from which systems take the ports of
+// The ports are chosen below the range from which systems take the ports of
 // outgoing connections, so that none takes a node's port while it is down. They
-// come in blocks, each of which belongs to one cluster, of whichever process: who
+// come in blocks, each of which belongs to one harness, of whichever process: who
 // listens at its first port has it.
 const (
 	firstPort = 12000
@@ -17,21 +17,21 @@ const (
 	portBlock = 80
 )
 
-// ports hands out every port of its block once.
-type ports struct {
+// Ports hands out every port of its block once.
+type Ports struct {
 	guard net.Listener // at the first port of the block
 	next  int
 	end   int
 }
 
-// newPorts takes a block, the next free one from a random one on.
-func newPorts() (*ports, error) {
+// NewPorts takes a block, the next free one from a random one on.
+func NewPorts() (*Ports, error) {
 	const blocks = (lastPort - firstPort) / portBlock
 	at := rand.Intn(blocks)
 	for i := range blocks {
 		first := firstPort + (at+i)%blocks*portBlock
 		if guard, err := net.Listen("tcp", local(first)); err == nil {
-			return &ports{guard: guard, next: first + 1, end: first + portBlock}, nil
+			return &Ports{guard: guard, next: first + 1, end: first + portBlock}, nil
 		}
 	}
 	return nil, fmt.Errorf("no free ports from %d to %d", firstPort, lastPort)
@@ -39,8 +39,8 @@ func newPorts() (*ports, error) {
 
 func local(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
-// freeAddr is a loopback address where nobody listens.
-func (p *ports) freeAddr() (string, error) {
+// FreeAddr is a loopback address where nobody listens. It is not handed out again.
+func (p *Ports) FreeAddr() (string, error) {
 	for ; p.next < p.end; p.next++ {
 		addr := local(p.next)
 		ln, err := net.Listen("tcp", addr)
@@ -53,5 +53,5 @@ func (p *ports) freeAddr() (string, error) {
 	return "", fmt.Errorf("no free port left below %d", p.end)
 }
 
-// close gives the block back.
-func (p *ports) close() { p.guard.Close() }
+// Close gives the block back.
+func (p *Ports) Close() { p.guard.Close() }

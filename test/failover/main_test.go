@@ -6,6 +6,7 @@ import (
 
 	"github.com/redis/go-redis/v9/logging"
 
+	"github.com/doozer-store/doozer/drill/cluster"
 	"github.com/doozer-store/doozer/test/failover/rig"
 )
 
@@ -33,7 +34,7 @@ func needRedis(t *testing.T) {
 func servers(t *testing.T, names []string, conf ...string) []*rig.Redis {
 	t.Helper()
 	needRedis(t)
-	p, err := rig.NewPorts()
+	p, err := cluster.NewPorts()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 func newNet(t *testing.T) *rig.Net {
 	t.Helper()
 	needRedis(t)
-	p, err := rig.NewPorts()
+	p, err := cluster.NewPorts()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -80,7 +80,7 @@ func StartDoozer(t cluster.TB, n *Net, c Case, dial bool) *Group {
 
 // prepare says how a host's agent is started.
 func (s *agents) prepare(t cluster.TB, n *Net, h *Host, bins, store string) error {
-	port, err := n.ports.take()
+	port, err := n.ports.FreeAddr()
 	if err != nil {
 		return err
 	}

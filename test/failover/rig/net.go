@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/doozer-store/doozer/drill/cluster"
 	"github.com/doozer-store/doozer/drill/proxy"
 )
 
@@ -20,7 +21,7 @@ const Outside = "outside"
 // from each other. What connects to a server's own address is on its host, whoever
 // it is.
 type Net struct {
-	ports *Ports
+	ports *cluster.Ports
 
 	mu     sync.Mutex
 	fronts []*front                // guarded by mu
@@ -29,7 +30,7 @@ type Net struct {
 }
 
 // NewNet makes a network without hosts.
-func NewNet(p *Ports) *Net {
+func NewNet(p *cluster.Ports) *Net {
 	return &Net{ports: p, cuts: map[[2]string]bool{}, pids: map[string][]func() int{}}
 }
 
@@ -42,7 +43,7 @@ func (n *Net) Own(host string, pid func() int) {
 
 // Front is a new address for a server of host that listens at target.
 func (n *Net) Front(host, target string) (string, error) {
-	addr, err := n.ports.take()
+	addr, err := n.ports.FreeAddr()
 	if err != nil {
 		return "", err
 	}

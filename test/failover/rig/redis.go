@@ -45,9 +45,9 @@ type Redis struct {
 
 // NewRedis is a server that does not run yet, and keeps its data in memory alone.
 // The end of the test ends it.
-func NewRedis(t cluster.TB, p *Ports, name string, conf ...string) *Redis {
+func NewRedis(t cluster.TB, p *cluster.Ports, name string, conf ...string) *Redis {
 	t.Helper()
-	addr, err := p.take()
+	addr, err := p.FreeAddr()
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
@@ -65,7 +65,7 @@ func NewRedis(t cluster.TB, p *Ports, name string, conf ...string) *Redis {
 }
 
 // StartRedis is NewRedis and Start.
-func StartRedis(t cluster.TB, p *Ports, name string, conf ...string) *Redis {
+func StartRedis(t cluster.TB, p *cluster.Ports, name string, conf ...string) *Redis {
 	t.Helper()
 	r := NewRedis(t, p, name, conf...)
 	r.Start()

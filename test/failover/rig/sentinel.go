@@ -51,7 +51,7 @@ func StartSentinel(t cluster.TB, n *Net, down time.Duration) *Group {
 
 // prepare writes the configuration of a host's Sentinel.
 func (s *sentinels) prepare(t cluster.TB, n *Net, h *Host, master string) error {
-	addr, err := n.ports.take()
+	addr, err := n.ports.FreeAddr()
 	if err != nil {
 		return err
 	}

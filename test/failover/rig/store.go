@@ -72,7 +72,7 @@ func StartStore(t cluster.TB, n *Net) *Store {
 	for _, name := range []string{"a", "b", "c"} {
 		var addr [3]string
 		for i := range addr {
-			if addr[i], err = n.ports.take(); err != nil {
+			if addr[i], err = n.ports.FreeAddr(); err != nil {
 				t.Fatalf("%v", err)
 			}
 		}

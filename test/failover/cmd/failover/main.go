@@ -114,7 +114,7 @@ func runCase(o options, system string, c rig.Case) []rig.Outcome {
 }
 
 func start(t cluster.TB, system string, c rig.Case) *rig.Group {
-	p, err := rig.NewPorts()
+	p, err := cluster.NewPorts()
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
