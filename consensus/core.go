@@ -370,6 +370,7 @@ func holdVotes(msgs []*raftpb.Message) {
 }
 
 func (c *core) appending(m *raftpb.Message) {
+	dropOutdated(m)
 	if s := m.GetSnapshot(); !raft.IsEmptySnap(s) {
 		c.lastIndex = s.GetMetadata().GetIndex()
 		c.offered, c.out.accepted = false, true
@@ -385,6 +386,19 @@ func (c *core) appending(m *raftpb.Message) {
 		}
 	}
 	c.out.append = append(c.out.append, m)
+}
+
+// dropOutdated takes from a write the acknowledgements of terms that end with it.
+// When a new leader replaces entries before they were written, raft answers the
+// old leader in the same write: the answer would tell of entries that never were
+// on this disk. Losing it is as losing a message.
+func dropOutdated(m *raftpb.Message) {
+	if m.Term == nil {
+		return
+	}
+	m.Responses = slices.DeleteFunc(m.Responses, func(r *raftpb.Message) bool {
+		return r.GetType() == raftpb.MsgAppResp && r.GetTerm() < m.GetTerm()
+	})
 }
 
 // observeState reads term, role and leader from raft after they may have

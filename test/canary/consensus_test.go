@@ -52,6 +52,11 @@ func consensusMutations() []mutation {
 			pkg:   "./consensus", run: "TestVotesAreAskedForOnDisk", caught: `is asked before term \d+ is on disk`,
 		},
 		{
+			name: "outdated-answer", bug: "an old leader is told that entries are on disk that were replaced before they were written",
+			edits: []edit{{"consensus/core.go", "	dropOutdated(m)\n", "	_ = dropOutdated\n"}},
+			pkg:   "./consensus", run: "TestOutdatedAnswersAreDropped", caught: `is told in term \d+ that entry \d+ is stored`,
+		},
+		{
 			name: "commit-before-its-entries", bug: "entries that others replace are stored with the commit index that came with those",
 			edits: []edit{{"consensus/writer.go", "		es := m.GetEntries()\n", "		es := m.GetEntries()\n		if m.Term != nil && raft.IsEmptySnap(m.GetSnapshot()) {\n			w.setHard(m)\n		}\n"}},
 			pkg:   "./consensus", run: "TestWriterReplaces", caught: `before write 2, entries up to 4 are committed, of term 2`,
