@@ -106,6 +106,14 @@ func (t *Stepper) Watch(req *doozerpb.WatchRequest, send func(message []byte)) (
 // Waiting tells whether Deliver has something to do.
 func (t *WatchStepper) Waiting() bool { return len(t.w.sub.wake) > 0 }
 
+// Lagging tells whether the queue has overflowed: what is sent next comes from
+// the store's window, in which rewrites of volatile files may be left out.
+func (t *WatchStepper) Lagging() bool {
+	t.w.sub.mu.Lock()
+	defer t.w.sub.mu.Unlock()
+	return t.w.sub.lagging
+}
+
 // Deliver sends what there is.
 func (t *WatchStepper) Deliver() *doozerpb.Error {
 	select {

@@ -50,9 +50,10 @@ type call struct {
 	attempts int
 	// unknown: an attempt may have been applied.
 	unknown bool
-	// nodeRev is the rev of the node at which a local read arrived; rev is
-	// what a list asks for.
+	// nodeRev is the rev of the node at which a local read arrived; rev and
+	// glob are what a list asks for.
 	nodeRev, rev int64
+	glob         *store.Glob
 }
 
 func (k *call) writes() bool { return k.kind == callSet || k.kind == callDel || k.kind == callTxn }
@@ -61,6 +62,10 @@ func (k *call) writes() bool { return k.kind == callSet || k.kind == callDel || 
 func (c *client) drawCall() *call {
 	w := c.w
 	k := &call{path: c.drawPath()}
+	if w.chance(w.set.beats) {
+		k.kind, k.path, k.value = callSet, sessionOf(c.id), c.drawValue()
+		return k
+	}
 	switch r := w.rng.IntN(100); {
 	case r < 35:
 		k.kind, k.value, k.cond = callSet, c.drawValue(), c.drawIf(k.path)
@@ -80,7 +85,7 @@ func (c *client) drawCall() *call {
 	case r < 95:
 		k.kind = callRev
 	default:
-		k.kind = callList
+		k.kind, k.glob = callList, w.drawGlob()
 	}
 	return k
 }
@@ -214,7 +219,7 @@ func (k *call) request(tag uint64, timeout uint32) *doozerpb.Request {
 	case callList:
 		// A rev that the node has: one to come would be waited for.
 		k.rev = max(0, k.nodeRev-int64(k.c.w.rng.IntN(120)))
-		r.Op = &doozerpb.Request_List{List: &doozerpb.ListRequest{Glob: "/d/**", Rev: k.rev, Local: true, Values: true, Limit: 1000}}
+		r.Op = &doozerpb.Request_List{List: &doozerpb.ListRequest{Glob: k.glob.String(), Rev: k.rev, Local: true, Values: true, Limit: 1000}}
 	}
 	return r
 }

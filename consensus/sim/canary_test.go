@@ -22,6 +22,7 @@ func TestCanaries(t *testing.T) {
 		{"a watch that repeats a change", Wrong{RepeatEvent: true}, 0},
 		{"a watch that splits a rev", Wrong{SplitRev: true}, 0},
 		{"a mark that is too high", Wrong{EarlyMark: true}, 0},
+		{"a watch that misses a heartbeat", Wrong{DropBeat: true}, 0},
 		{"a state machine that reads a clock", Wrong{OtherTime: true}, 3},
 		{"a checkpoint that is lost", Wrong{LostCheckpoint: true}, 0},
 		{"a node that stays cut off", Wrong{NeverHeal: true}, 3},

@@ -8,6 +8,7 @@ import (
 
 	doozerpb "github.com/doozer-store/doozer/proto"
 	"github.com/doozer-store/doozer/server"
+	"github.com/doozer-store/doozer/store"
 )
 
 // Times of a client.
@@ -207,11 +208,29 @@ func (c *client) end(k *call) {
 	}
 }
 
-func (c *client) path(i int) string {
+// sessions are the files that clients rewrite all the time.
+const sessions = "/session/*"
+
+// sessionOf is the file by which a client says that it is there.
+func sessionOf(client int) string { return fmt.Sprintf("/session/s%d", client) }
+
+// drawPath draws the path of a file, now and then that of a session.
+func (c *client) drawPath() string {
+	if c.w.set.beats > 0 && c.w.chance(0.15) {
+		return sessionOf(c.w.uniform(1, c.w.set.clients))
+	}
+	i := c.w.rng.IntN(c.w.set.paths)
 	if i%4 == 3 {
 		return fmt.Sprintf("/d/e%d/f%d", i%3, i)
 	}
 	return fmt.Sprintf("/d/p%d", i)
 }
 
-func (c *client) drawPath() string { return c.path(c.w.rng.IntN(c.w.set.paths)) }
+// drawGlob draws what to list, or to watch.
+func (w *world) drawGlob() *store.Glob {
+	g, err := store.CompileGlob(pick(w, "/**", "/d/**", "/d/p*", "/d/p1", "/d/**/f*", sessions, sessionOf(1)))
+	if err != nil {
+		panic(err)
+	}
+	return g
+}

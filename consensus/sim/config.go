@@ -42,6 +42,9 @@ type Wrong struct {
 	// told: an event is missing, comes twice, a rev comes in two messages, a
 	// mark names a rev that is still to come.
 	DropEvent, RepeatEvent, SplitRev, EarlyMark bool
+	// DropBeat keeps from a watch that is live a rewrite of a volatile file that
+	// has been rewritten since.
+	DropBeat bool
 	// OtherTime gives one node's state machine another time for some entries.
 	OtherTime bool
 	// LostCheckpoint loses the checkpoint at power cuts.
@@ -63,6 +66,7 @@ type Result struct {
 	Retries                int // attempts beyond the first
 	WatchEvents            int
 	Resyncs                int
+	Forgotten, LeftOut     int // rewrites of volatile files, by the store; by watches that resumed
 	Entries                int // applied by somebody
 	Messages               int
 	Snapshots              int // installed
@@ -78,6 +82,8 @@ type settings struct {
 	limits    consensus.Limits
 	server    server.Limits
 	replicate store.Config
+	// reconfigure: what is kept of the history changes on the way.
+	reconfigure bool
 
 	checkpointBytes int64
 	segmentBytes    int64
@@ -87,6 +93,7 @@ type settings struct {
 	opEvery          time.Duration // of one client
 	paths            int
 	bigValues        float64
+	beats            float64 // of the operations: rewrites of the client's session
 
 	syncTime  time.Duration // typical
 	stepTime  time.Duration
@@ -116,9 +123,10 @@ func (w *world) draw() {
 	}
 	s.replicate = store.Config{
 		ClusterID: [16]byte{1}, Epoch: 1,
-		History: pick[int64](w, 40, 100, 400), HistoryBytes: pick[int64](w, 64<<10, 1<<20),
 		ClientTTL: int64(pick(w, 20*time.Second, 600*time.Second)), MaxClients: pick(w, 3, 8, 1000), ClientWindow: pick(w, 4, 16, 4096),
 	}
+	w.drawHistory(&s.replicate)
+	s.reconfigure = w.chance(0.3)
 	s.checkpointBytes = pick[int64](w, 3<<10, 3<<10, 8<<10, 24<<10, 96<<10)
 	s.segmentBytes = pick[int64](w, 4<<10, 16<<10, 64<<10)
 	s.cacheBytes = pick[int64](w, 1, 4<<10, 1<<20)
@@ -126,6 +134,7 @@ func (w *world) draw() {
 	s.opEvery = pick(w, 80*time.Millisecond, 150*time.Millisecond, 250*time.Millisecond, 400*time.Millisecond)
 	s.paths = pick(w, 3, 8, 24)
 	s.bigValues = pick(w, 0, 0, 0.05)
+	s.beats = pick(w, 0, 0.2, 0.5)
 	s.syncTime = pick(w, 100*time.Microsecond, time.Millisecond, 8*time.Millisecond)
 	s.stepTime = pick(w, 20*time.Microsecond, 200*time.Microsecond)
 	s.faultGap = pick(w, 700*time.Millisecond, 2*time.Second, 5*time.Second)
@@ -134,4 +143,10 @@ func (w *world) draw() {
 			s.faultKind = append(s.faultKind, k)
 		}
 	}
+}
+
+// drawHistory draws how much is kept of the history, and of what.
+func (w *world) drawHistory(c *store.Config) {
+	c.History, c.HistoryBytes = pick[int64](w, 40, 100, 400), pick[int64](w, 64<<10, 1<<20)
+	c.Volatile = pick(w, sessions, sessions, sessions+"\n/d/p*", store.NoVolatile)
 }

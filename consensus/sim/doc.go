@@ -15,7 +15,9 @@
 //     all that ever happens. node is a machine: its disk outlives processes.
 //     net, disk, clock, client and watch are the environment, faults does harm.
 //   - truth is what the cluster has committed, learned from the first node that
-//     applies an entry, and what everybody else is compared with.
+//     applies an entry, and what everybody else is compared with. Its past says
+//     which changes are left in the window: a twin of the store's, made from the
+//     commands alone.
 //
 // # What is simulated
 //
@@ -35,16 +37,23 @@
 // # What is checked
 //
 // At every step: one leader a term; an entry is applied only when a majority
-// has it synced; all nodes apply the same entries and have the same tree hash
-// after each; a restarted log has every entry and vote it had synced; revs
-// never go back; a command is applied once; nothing refused is applied; an
-// acknowledged write is in the log at its rev, after everything acknowledged
-// before it began; a linearizable read sees what was acknowledged before it;
-// a local read shows a state the node had; watches are ordered, unique, whole,
-// atomic and bookmarked; what a node holds is within its limits. Then all
-// faults end, and within healLimit a write by way of every node must succeed,
-// all nodes and watches must come to the same end, and their records must be
-// the same bytes.
+// has it synced; all nodes apply the same entries, and have after each the same
+// tree hash and the window that the commands lead to; a restarted log has every
+// entry and vote it had synced; revs never go back; a command is applied once;
+// nothing refused is applied; an acknowledged write is in the log at its rev,
+// after everything acknowledged before it began; a linearizable read sees what
+// was acknowledged before it; a local read shows a state the node had, a list at
+// a past rev the files of then; watches are ordered, unique, whole, atomic and
+// bookmarked; what a node holds is within its limits.
+//
+// Clients rewrite their sessions all the time, which are volatile files, and in
+// some runs so are others, or none from some time on. A rewrite may be left out
+// of a watch only where that is not live and the node has forgotten the rewrite;
+// what a list shows in its place must be the newest that is kept.
+//
+// Then all faults end, and within healLimit a write by way of every node must
+// succeed, all nodes and watches must come to the same end, and their records
+// must be the same bytes.
 //
 // # Determinism
 //

@@ -57,12 +57,14 @@ func (k *call) checkRead(h *doozerpb.Header, r *doozerpb.Response) {
 	}
 }
 
-// checkList: a list at a rev is exactly the tree at that rev.
+// checkList: a list at a rev has the files that were there, each as it was or,
+// where that has been forgotten, as it was before. TOO_LATE is for what the
+// window no longer holds.
 func (k *call) checkList(h *doozerpb.Header, r *doozerpb.Response) {
-	w := k.c.w
+	w, t := k.c.w, k.c.w.truth
 	if e := r.GetError(); e != nil {
-		if e.Code != doozerpb.Code_TOO_LATE {
-			w.fail("%s: unexpected %v", k.name, e)
+		if e.Code != doozerpb.Code_TOO_LATE || k.rev >= t.past.oldest || e.Rev > t.past.oldest || e.Rev <= k.rev {
+			w.fail("%s: %v of rev %d; the oldest is %d", k.name, e, k.rev, t.past.oldest)
 		}
 		return
 	}
@@ -72,22 +74,24 @@ func (k *call) checkList(h *doozerpb.Header, r *doozerpb.Response) {
 		w.fail("%s: a list of rev %d where %d was asked for", k.name, rev, k.rev)
 		return
 	}
-	if k.rev == 0 && rev != 0 && rev < k.nodeRev || rev > w.truth.rev() {
+	if k.rev == 0 && rev != 0 && rev < k.nodeRev || rev > t.rev() {
 		w.fail("%s: a list of rev %d from a node that was at %d", k.name, rev, k.nodeRev)
 		return
 	}
 	files, last := 0, ""
 	for _, f := range m.GetFiles() {
-		e := w.truth.version(f.Path, rev)
-		if e == nil || e.Rev != f.Rev || !bytes.Equal(e.Value, f.Value) || f.Path <= last {
-			w.fail("%s: node %d lists %v at rev %d, which has %v", k.name, h.GetNode(), f, rev, e)
+		shown := t.version(f.Path, rev) != nil && k.glob.Match(f.Path) && f.Path > last &&
+			t.past.shows(f.Path, rev, k.nodeRev, h.GetRev(), func(e *store.Event) bool {
+				return e.Rev == f.Rev && e.Message == f.Message && e.Time == f.Time && bytes.Equal(e.Value, f.Value)
+			})
+		if !shown {
+			w.fail("%s: node %d, at rev %d, lists %v at rev %d, which has %v", k.name, h.GetNode(), h.GetRev(), f, rev, t.version(f.Path, rev))
 			return
 		}
 		files, last = files+1, f.Path
 	}
-	for i := range w.set.paths {
-		path := k.c.path(i)
-		if w.truth.version(path, rev) != nil && (path <= last || !m.More) {
+	for path := range t.files {
+		if k.glob.Match(path) && t.version(path, rev) != nil && (path <= last || !m.More) {
 			files--
 		}
 	}

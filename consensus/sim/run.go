@@ -148,6 +148,9 @@ func (w *world) compare() {
 	for _, n := range w.nodes {
 		var b bytes.Buffer
 		n.machine.View(func(st *store.Store) {
+			if why := w.truth.past.compare(st, 0); why != "" {
+				w.fail("node %d, in the end: %s", n.id, why)
+			}
 			_ = st.Snapshot(func(k, v []byte) error {
 				fmt.Fprintf(&b, "%d %s %d %s\n", len(k), k, len(v), v)
 				return nil
@@ -197,17 +200,29 @@ func (p *probe) write() {
 	})
 }
 
-// newOperator sees to it that the replicated settings are those of the run.
+// newOperator sees to it that the replicated settings are those of the run. In
+// some runs they are others now and then: how much is kept, and of what.
 func newOperator(w *world) {
-	done := false
-	cmd := store.Command{Kind: store.Configure, Config: &w.set.replicate}
+	want, drawn, done := w.set.replicate, 1, 0 // how often settings were drawn, and which were put in force
 	w.every(func() time.Duration { return 200 * time.Millisecond }, func() bool {
 		n := w.nodes[w.rng.IntN(len(w.nodes))]
-		if n.up && n.serving && !done {
+		if n.up && n.serving && done < drawn {
+			cmd, which := (&store.Command{Kind: store.Configure, Config: &want}).Append(nil), drawn
 			n.exec(0, func() {
-				n.step.Propose(cmd.Append(nil), n.time().Add(time.Second), func(_ any, err error) { done = done || err == nil })
+				n.step.Propose(cmd, n.time().Add(time.Second), func(_ any, err error) {
+					if err == nil {
+						done = max(done, which)
+					}
+				})
 			})
 		}
-		return !done
+		return done < drawn || !w.faults.healed
+	})
+	w.every(func() time.Duration { return w.between(2*time.Second, 40*time.Second) }, func() bool {
+		if w.set.reconfigure && !w.faults.healed {
+			w.drawHistory(&want)
+			drawn++
+		}
+		return !w.faults.healed
 	})
 }

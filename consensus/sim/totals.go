@@ -24,6 +24,8 @@ func (t *totals) add(r Result) {
 	s.Retries += r.Retries
 	s.WatchEvents += r.WatchEvents
 	s.Resyncs += r.Resyncs
+	s.Forgotten += r.Forgotten
+	s.LeftOut += r.LeftOut
 	s.Entries += r.Entries
 	s.Messages += r.Messages
 	s.Snapshots += r.Snapshots
@@ -48,6 +50,7 @@ func (t *totals) report(took, used time.Duration) string {
 	ops := s.Writes + s.Reads + s.Unknown
 	fmt.Fprintf(&b, "%d operations, %d a seed: %d writes, %d reads, %d of unknown outcome; %d retries; %d watched changes, %d resyncs\n",
 		ops, ops/max(t.runs, 1), s.Writes, s.Reads, s.Unknown, s.Retries, s.WatchEvents, s.Resyncs)
+	fmt.Fprintf(&b, "%d rewrites of volatile files forgotten, %d of them left out of watches that resumed\n", s.Forgotten, s.LeftOut)
 	n := 0
 	for _, c := range s.Faults {
 		n += c

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"encoding/binary"
+	"fmt"
 	"io"
 
 	"github.com/cespare/xxhash/v2"
@@ -24,22 +25,38 @@ type truth struct {
 	ops map[string]int64
 	// never are writes whose clients were told that nothing was done.
 	never map[string]string
+	// past is which changes must be left of them.
+	past *past
 	// acked is the highest rev that somebody was told of: every read and write
 	// that begins later must see it.
 	acked int64
 }
 
-// entry is one of the log.
+// entry is one of the log, and what it leads to.
 type entry struct {
-	sum, tree uint64
-	rev       int64
+	sum uint64
+	end
+}
+
+// end is what a store comes to: the hash of its tree, its rev, and how far back
+// its window reaches.
+type end struct {
+	tree                uint64
+	rev, oldest, window int64
+}
+
+func endOf(m *server.Machine) (e end) {
+	m.View(func(st *store.Store) { e = end{st.Hash(), st.Rev(), st.Oldest(), st.HistoryBytes()} })
+	return e
 }
 
 func newTruth(w *world) *truth {
-	return &truth{
+	t := &truth{
 		w: w, changes: make([][]*store.Event, 1), files: map[string][]*store.Event{},
 		terms: map[uint64]uint64{}, ops: map[string]int64{}, never: map[string]string{},
 	}
+	t.past = newPast(t)
+	return t
 }
 
 func (t *truth) rev() int64 { return int64(len(t.changes)) - 1 }
@@ -61,7 +78,7 @@ func (t *truth) leads(n *node, term uint64) {
 func (t *truth) ack(rev int64) { t.acked = max(t.acked, rev) }
 
 // applied compares an entry that n has applied with what others applied.
-func (t *truth) applied(n *node, index uint64, now int64, commands [][]byte, before int64) {
+func (t *truth) applied(n *node, index uint64, now int64, commands [][]byte, results []any, before int64) {
 	var d xxhash.Digest
 	d.Reset()
 	var b [8]byte
@@ -74,8 +91,7 @@ func (t *truth) applied(n *node, index uint64, now int64, commands [][]byte, bef
 		put(uint64(len(c)))
 		_, _ = d.Write(c)
 	}
-	e := entry{sum: d.Sum64() | 1}
-	n.machine.View(func(st *store.Store) { e.tree, e.rev = st.Hash(), st.Rev() })
+	e := entry{d.Sum64() | 1, endOf(n.machine.Machine)}
 	t.w.mix(7, n.id, index, e.sum, e.tree)
 	for uint64(len(t.entries)) <= index {
 		t.entries = append(t.entries, entry{})
@@ -85,10 +101,13 @@ func (t *truth) applied(n *node, index uint64, now int64, commands [][]byte, bef
 		t.w.fail("node %d applies commands at index %d, where others have none", n.id, index)
 	case have.sum == 0:
 		t.first(n, index, e, before)
+		if t.w.violation == nil {
+			t.learned(n, index, before, now, commands, results)
+		}
 	case have.sum != e.sum:
 		t.w.fail("node %d applies another entry at index %d", n.id, index)
-	case have.tree != e.tree || have.rev != e.rev:
-		t.w.fail("node %d has tree %x at rev %d after index %d, others have %x at %d", n.id, e.tree, e.rev, index, have.tree, have.rev)
+	case have.end != e.end:
+		t.w.fail("node %d has %v after index %d, others have %v", n.id, e.end, index, have.end)
 	}
 }
 
@@ -115,29 +134,33 @@ func (t *truth) first(n *node, index uint64, e entry, before int64) {
 		t.w.fail("node %d was at rev %d before index %d, others at %d", n.id, before, index, t.rev())
 		return
 	}
-	var events []*store.Event
-	span := store.Span{From: before + 1}
+}
+
+// learned makes of an entry the changes that it must lead to, and compares them
+// with those of the first node that applied it.
+func (t *truth) learned(n *node, index uint64, before, now int64, commands [][]byte, results []any) {
+	p, e := t.past, t.entries[index].end
+	p.replay(now, commands, results)
+	if t.rev() != e.rev || p.oldest != e.oldest || p.bytes != e.window {
+		t.w.fail("index %d leads node %d to %v, and its changes to rev %d, oldest %d and %d bytes", index, n.id, e, t.rev(), p.oldest, p.bytes)
+		return
+	}
 	n.machine.View(func(st *store.Store) {
-		if e.rev > before {
-			_, _ = st.Events(nil, &span, func(e *store.Event) bool { events = append(events, e); return true })
+		if why := p.compare(st, before); why != "" {
+			t.w.fail("node %d, after index %d and rev %d: %s", n.id, index, before, why)
 		}
 	})
-	for _, e := range events {
-		t.learn(e)
-	}
-	if t.rev() != e.rev {
-		t.w.fail("index %d leads to rev %d, its changes to %d", index, e.rev, t.rev())
-	}
+}
+
+// String tells what a store has come to.
+func (e end) String() string {
+	return fmt.Sprintf("tree %x at rev %d, %d bytes of changes after rev %d", e.tree, e.rev, e.window, e.oldest)
 }
 
 // learn takes a change of a rev that is the last known, or the one after it.
 func (t *truth) learn(e *store.Event) {
 	if e.Rev == t.rev()+1 {
 		t.changes = append(t.changes, nil)
-	}
-	if e.Rev != t.rev() || len(t.changes[e.Rev]) != e.Ordinal() {
-		t.w.fail("change %d of rev %d follows %d changes of rev %d", e.Ordinal(), e.Rev, len(t.changes[t.rev()]), t.rev())
-		return
 	}
 	t.changes[e.Rev] = append(t.changes[e.Rev], e)
 	t.files[e.Path] = append(t.files[e.Path], e)
@@ -218,12 +241,8 @@ func newRecorder(n *node, m *server.Machine) *recorder {
 
 // compare checks a whole state that n has taken.
 func (r *recorder) compare(index uint64, what string) {
-	want := r.n.w.truth.at(index)
-	var have entry
-	r.View(func(st *store.Store) { have.tree, have.rev = st.Hash(), st.Rev() })
-	if have.tree != want.tree || have.rev != want.rev {
-		r.n.w.fail("node %d has tree %x at rev %d after index %d from %s, others had %x at %d",
-			r.n.id, have.tree, have.rev, index, what, want.tree, want.rev)
+	if have, want := endOf(r.Machine), r.n.w.truth.at(index).end; have != want {
+		r.n.w.fail("node %d has %v after index %d from %s, others had %v", r.n.id, have, index, what, want)
 	}
 }
 
@@ -235,7 +254,7 @@ func (r *recorder) Apply(index uint64, now int64, commands [][]byte, results []a
 		at++
 	}
 	r.Machine.Apply(index, at, commands, results)
-	r.n.w.truth.applied(r.n, index, now, commands, before)
+	r.n.w.truth.applied(r.n, index, now, commands, results, before)
 }
 
 // StageSnapshot implements consensus.StateMachine.

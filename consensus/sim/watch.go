@@ -17,7 +17,6 @@ import (
 type watch struct {
 	w    *world
 	id   int
-	text string
 	glob *store.Glob
 
 	n    *node // nil between two streams
@@ -27,6 +26,8 @@ type watch struct {
 	dead  bool
 	epoch int
 	last  int64 // when what was sent last arrives
+	// live: what is being told comes from the queue, which misses nothing.
+	live bool
 	// stalledUntil: the reader does not read, and the node has to wait.
 	stalledUntil int64
 
@@ -42,12 +43,7 @@ type watch struct {
 }
 
 func newWatch(w *world, id int) *watch {
-	v := &watch{w: w, id: id, text: pick(w, "/d/**", "/d/p*", "/d/p1", "/d/**/f*"), cursor: -1}
-	g, err := store.CompileGlob(v.text)
-	if err != nil {
-		panic(err)
-	}
-	v.glob = g
+	v := &watch{w: w, id: id, glob: w.drawGlob(), cursor: -1}
 	w.every(func() time.Duration { return w.between(20*time.Millisecond, time.Second) }, func() bool {
 		if v.n == nil {
 			v.connect()
@@ -66,7 +62,7 @@ func newWatch(w *world, id int) *watch {
 	})
 	w.every(func() time.Duration { return 500 * time.Millisecond }, func() bool {
 		if v.n != nil && v.ws != nil && !v.n.paused() && w.now >= v.stalledUntil {
-			v.n.run(func() { v.ended(v.ws.Progress()) })
+			v.n.run(func() { v.tell(v.ws.Progress) })
 		}
 		return true
 	})
@@ -82,7 +78,7 @@ func (v *watch) connect() {
 	if !n.up || !n.serving {
 		return
 	}
-	req := &doozerpb.WatchRequest{Glob: v.text, Local: v.w.chance(0.3)}
+	req := &doozerpb.WatchRequest{Glob: v.glob.String(), Local: v.w.chance(0.3)}
 	switch {
 	case v.cursor < 0 || v.w.chance(0.1):
 		req.Snapshot = true
@@ -94,6 +90,7 @@ func (v *watch) connect() {
 	}
 	v.n, v.life, v.dead, v.begun, v.snapshot = n, n.life, false, false, false
 	v.epoch++
+	v.live = false
 	v.floor = v.w.truth.acked
 	epoch := v.epoch
 	n.watches = append(n.watches, v)
@@ -110,7 +107,7 @@ func (v *watch) connect() {
 			return
 		}
 		v.ws = ws
-		v.ended(ws.Deliver())
+		v.tell(ws.Deliver)
 	}
 	n.exec(v.w.between(0, 2*time.Millisecond), func() {
 		if req.Local {
@@ -128,7 +125,13 @@ func (v *watch) connect() {
 }
 
 // deliver is a step of the node's.
-func (v *watch) deliver() { v.ended(v.ws.Deliver()) }
+func (v *watch) deliver() { v.tell(v.ws.Deliver) }
+
+// tell lets the node send what there is.
+func (v *watch) tell(send func() *doozerpb.Error) {
+	v.live = !v.ws.Lagging()
+	v.ended(send())
+}
 
 // ended handles why a stream ends, if it does.
 func (v *watch) ended(e *doozerpb.Error) {
@@ -161,6 +164,7 @@ func (v *watch) broke() {
 // told takes a message on its way.
 func (v *watch) told(epoch int, req *doozerpb.WatchRequest, message []byte) {
 	v.w.mixBytes(message)
+	live := v.live
 	v.last = max(v.last+1, v.w.now+int64(v.w.between(50*time.Microsecond, 2*time.Millisecond)))
 	v.w.queue.push(v.last, func() {
 		if v.epoch != epoch {
@@ -171,9 +175,9 @@ func (v *watch) told(epoch int, req *doozerpb.WatchRequest, message []byte) {
 			v.w.fail("watch %d is told what can't be decoded: %v", v.id, err)
 			return
 		}
-		for _, m := range v.spoil(m) {
-			if why := v.take(req, m); why != "" {
-				v.w.fail("watch %d of %s, told %v of rev %d with %d events by node %d: %s", v.id, v.text, m.Kind, m.Rev, len(m.Events), m.Header.GetNode(), why)
+		for _, m := range v.spoil(m, live) {
+			if why := v.take(req, m, live); why != "" {
+				v.w.fail("watch %d of %s, told %v of rev %d with %d events by node %d: %s", v.id, v.glob, m.Kind, m.Rev, len(m.Events), m.Header.GetNode(), why)
 				return
 			}
 		}
@@ -181,7 +185,7 @@ func (v *watch) told(epoch int, req *doozerpb.WatchRequest, message []byte) {
 }
 
 // take compares a message with the truth and returns what is wrong with it.
-func (v *watch) take(req *doozerpb.WatchRequest, m *doozerpb.WatchResponse) string {
+func (v *watch) take(req *doozerpb.WatchRequest, m *doozerpb.WatchResponse, live bool) string {
 	if m.Rev > v.w.truth.rev() && m.Kind != doozerpb.WatchResponse_PROGRESS {
 		return fmt.Sprintf("nobody is beyond rev %d", v.w.truth.rev())
 	}
@@ -193,7 +197,7 @@ func (v *watch) take(req *doozerpb.WatchRequest, m *doozerpb.WatchResponse) stri
 	}
 	switch m.Kind {
 	case doozerpb.WatchResponse_EVENTS:
-		return v.takeEvents(m)
+		return v.takeEvents(m, live)
 	case doozerpb.WatchResponse_PROGRESS:
 		if m.Rev < v.cursor {
 			return fmt.Sprintf("the mark goes back from %d", v.cursor)
@@ -235,7 +239,9 @@ func (v *watch) takeFirst(req *doozerpb.WatchRequest, m *doozerpb.WatchResponse)
 }
 
 // takeEvents: the changes between cursor and the message's rev, all of them.
-func (v *watch) takeEvents(m *doozerpb.WatchResponse) string {
+// Only where they were read from the window may rewrites be missing, which the
+// node had forgotten when it sent the message.
+func (v *watch) takeEvents(m *doozerpb.WatchResponse, live bool) string {
 	if m.Rev <= v.cursor {
 		return fmt.Sprintf("not after %d", v.cursor)
 	}
@@ -247,6 +253,10 @@ func (v *watch) takeEvents(m *doozerpb.WatchResponse) string {
 				continue
 			}
 			if len(got) == 0 || !sameEvent(got[0], want) {
+				if !live && t.past.goneBy(want, m.Header.GetRev()) {
+					v.w.result.LeftOut++
+					continue
+				}
 				return fmt.Sprintf("the change of %s at rev %d is missing", want.Path, rev)
 			}
 			got = got[1:]
@@ -260,7 +270,8 @@ func (v *watch) takeEvents(m *doozerpb.WatchResponse) string {
 	return ""
 }
 
-// reach moves the cursor over revs of which there is nothing to tell.
+// reach moves the cursor over revs of which there is nothing to tell. A rewrite
+// that was left out is not among them: the one that took its place was told.
 func (v *watch) reach(rev int64) string {
 	if rev > v.w.truth.rev() && rev > v.cursor {
 		return fmt.Sprintf("nobody is beyond rev %d", v.w.truth.rev())
@@ -313,7 +324,7 @@ func sameEvent(got *doozerpb.Event, want *store.Event) bool {
 }
 
 // spoil is where Wrong changes what a watch is told.
-func (v *watch) spoil(m *doozerpb.WatchResponse) []*doozerpb.WatchResponse {
+func (v *watch) spoil(m *doozerpb.WatchResponse, live bool) []*doozerpb.WatchResponse {
 	wrong := &v.w.cfg.Wrong
 	n := len(m.Events)
 	events := m.Kind == doozerpb.WatchResponse_EVENTS
@@ -326,6 +337,10 @@ func (v *watch) spoil(m *doozerpb.WatchResponse) []*doozerpb.WatchResponse {
 		first := proto.Clone(m).(*doozerpb.WatchResponse)
 		first.Events, m.Events = first.Events[:n-1], m.Events[n-1:]
 		return []*doozerpb.WatchResponse{first, m}
+	case wrong.DropBeat && events && live:
+		m.Events = slices.DeleteFunc(m.Events, func(e *doozerpb.Event) bool {
+			return slices.ContainsFunc(v.w.truth.changes[e.Rev], func(c *store.Event) bool { return v.w.truth.past.forgotten[c] != 0 })
+		})
 	case wrong.EarlyMark && m.Kind == doozerpb.WatchResponse_PROGRESS && v.begun:
 		m.Rev++
 	}
