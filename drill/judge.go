@@ -33,22 +33,20 @@ func (e *evidence) verdict() (checks []Check, holes []int64) {
 		}
 		checks = append(checks, c)
 	}
-	log, holes, err := check.Merge(e.stretches)
+	beats, unsure := e.beats()
+	l, holes, err := check.Merge(e.stretches, sessionGlob, beats, unsure)
 	if err == nil && len(holes) > 0 {
 		return nil, holes
-	}
-	var l *check.Ledger
-	if err == nil {
-		l, err = check.NewLedger(log)
 	}
 	if err == nil && l.Rev() < e.rev {
 		err = fmt.Errorf("the nodes say they are at rev %d, the last change that was watched is rev %d", e.rev, l.Rev())
 	}
-	add("one history", err, "%d changes up to rev %d, watched at %d nodes", len(log), e.rev, len(e.trees))
+	add("one history", err, "%d changes up to rev %d, watched at %d nodes", len(l.Log()), e.rev, len(e.trees))
+	merged := err == nil
 	start := time.Now()
 	err = check.Linearizable(e.ops, porcupineLimit)
-	add("linearizable", err, "%d operations on %d paths, decided in %v", len(e.ops), hotPaths, time.Since(start).Round(time.Millisecond))
-	if l == nil {
+	add("linearizable", err, "%d operations on %d paths, decided in %v", len(e.ops), hotPaths+beaters, time.Since(start).Round(time.Millisecond))
+	if !merged {
 		return checks, nil
 	}
 	add("serializable", check.Serial(e.ops, l), "%d operations on all paths together, in the order of the log", len(e.ops))
@@ -61,11 +59,26 @@ func (e *evidence) verdict() (checks []Check, holes []int64) {
 			}
 		}
 	}
-	add("exactly once", check.Applied(e.ops, l, hotDir), "%d writes, %d of unknown outcome: each applied as a whole, once or not at all", writes, lost)
+	add("exactly once", check.Applied(e.ops, l, hotDir, sessionDir), "%d writes, %d of unknown outcome: each applied as a whole, once or not at all", writes, lost)
 	add("answers", check.Answers(e.ops, l, e.history), "local reads, past revs and refusals agree with the log")
 	add("watches", e.watches(l), "%d watches", len(e.watched))
 	add("equal nodes", e.equal(l), "%d nodes have the same files and the same history", len(e.trees))
 	return checks, nil
+}
+
+// beats are the sessions that were written for sure, and how many others may
+// have been.
+func (e *evidence) beats() (written []check.Event, unsure int) {
+	for _, o := range e.ops {
+		switch {
+		case o.Kind != check.Write || !check.Match(sessionGlob, o.Path):
+		case o.Outcome == check.OK:
+			written = append(written, check.Event{Path: o.Path, Value: o.Value, Rev: o.Rev, ID: o.ID})
+		case o.Outcome == check.Unknown:
+			unsure++
+		}
+	}
+	return written, unsure
 }
 
 // watches checks every recording.

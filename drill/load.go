@@ -28,6 +28,12 @@ const (
 	callPause = 6 * time.Millisecond
 	// readPause is that of readers.
 	readPause = 15 * time.Millisecond
+	// beaters are callers that rewrite a session of their own all the time, a
+	// file of which the nodes keep no history.
+	beaters     = 3
+	beatPause   = 25 * time.Millisecond
+	sessionDir  = "/session"
+	sessionGlob = sessionDir + "/*"
 )
 
 // timeouts of calls: some end within an outage, and leave an unknown outcome.
@@ -35,7 +41,8 @@ var timeouts = [...]time.Duration{400 * time.Millisecond, time.Second, 3 * time.
 
 // load is callers at work, each with a client of its own; beside the callers that
 // go wherever their client does there is a reader at each node, which stays there,
-// whoever leads: a node that is cut off and answers all the same is found out.
+// whoever leads: a node that is cut off and answers all the same is found out. And
+// there are sessions, which are volatile.
 type load struct {
 	history *check.History
 	meter   *meter
@@ -61,6 +68,7 @@ type caller struct {
 	n     int
 	pause time.Duration
 	reads bool             // and does nothing else
+	beats bool             // rewrites its session, and sees to that of others
 	known map[string]int64 // the rev that this caller knows of a path
 }
 
@@ -78,6 +86,9 @@ func startLoad(c *cluster.Cluster, m *meter, r *rand.Rand, keep int64) *load {
 	}
 	for i, n := range c.Nodes() {
 		start(&caller{id: callers + i, c: clientAt(c, n), pause: readPause, reads: true})
+	}
+	for i := range beaters {
+		start(&caller{id: callers + len(c.Nodes()) + i, c: c.Client(), pause: beatPause, beats: true})
 	}
 	return l
 }
@@ -150,6 +161,9 @@ func (k *caller) call() {
 
 // choose picks what to do next.
 func (k *caller) choose() check.Op {
+	if k.beats {
+		return k.beat()
+	}
 	path := k.path()
 	most := 100
 	if k.reads {
@@ -163,8 +177,7 @@ func (k *caller) choose() check.Op {
 	case n < 44:
 		return check.Op{Kind: check.List, Path: hotGlob}
 	case n < 50:
-		top := k.l.rev.Load()
-		return check.Op{Kind: check.List, Path: hotGlob, At: max(1, top+10-k.r.Int64N(min(top, k.l.keep)*5/4+20))}
+		return check.Op{Kind: check.List, Path: hotGlob, At: k.l.past(k.r)}
 	case n < 68:
 		return check.Op{Kind: check.Write, Path: path, Value: k.value()}
 	case n < 82:
@@ -175,6 +188,36 @@ func (k *caller) choose() check.Op {
 		return check.Op{Kind: check.Del, Path: path, If: k.known[path]}
 	}
 	return k.txn()
+}
+
+// past picks a rev of the window, or near its edges.
+func (l *load) past(r *rand.Rand) int64 {
+	top := l.rev.Load()
+	return max(1, top+10-r.Int64N(min(top, l.keep)*windowTimes/2+20))
+}
+
+// windowTimes is by how many halves of its length a window may be missed: revs of
+// which nothing is kept do not count in it.
+const windowTimes = 3
+
+// beat picks what a session's owner does next: nearly always it writes it again.
+func (k *caller) beat() check.Op {
+	path := fmt.Sprintf("%s/%d", sessionDir, k.id)
+	switch n := k.r.IntN(100); {
+	case n < 3:
+		return check.Op{Kind: check.Del, Path: path}
+	case n < 8:
+		return check.Op{Kind: check.Txn, Parts: []check.Part{
+			{Path: path, Set: true, Value: k.value() + "s"}, {Path: k.path(), Set: true, Value: k.value() + "h"},
+		}}
+	case n < 18:
+		return check.Op{Kind: check.List, Path: sessionGlob, At: k.l.past(k.r)}
+	case n < 22:
+		return check.Op{Kind: check.Read, Path: path}
+	case n < 26:
+		return check.Op{Kind: check.Local, Path: path}
+	}
+	return check.Op{Kind: check.Write, Path: path, Value: k.value()}
 }
 
 // txn sets some paths, asks something of some, and deletes what it knows to be

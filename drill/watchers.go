@@ -34,8 +34,8 @@ const (
 	finishLimit = 30 * time.Second
 )
 
-// watchGlobs are what is watched: everything, the hot files, some, one.
-var watchGlobs = []string{everything, hotGlob, hotDir + "/**", hotDir + "/1*", hotDir + "/?", "/**/3", hotDir + "/5", "/ctl/**"}
+// watchGlobs are what is watched: everything, the hot files, some, one, sessions.
+var watchGlobs = []string{everything, hotGlob, sessionGlob, hotDir + "/**", hotDir + "/1*", hotDir + "/?", "/**/3", hotDir + "/5", "/ctl/**"}
 
 // recording is what one watch was given.
 type recording struct {
@@ -159,7 +159,7 @@ func (w *watchers) begin(r *rand.Rand, rec *recording) {
 	case n < 5:
 		rec.Snapshot = true
 	case n < 6:
-		rec.From = max(1, w.load.rev.Load()-r.Int64N(w.load.keep*5/4)) // to the edge of the window, and beyond
+		rec.From = max(1, w.load.rev.Load()-r.Int64N(w.load.keep*windowTimes/2)) // to the edge of the window, and beyond
 	default:
 		rec.From = max(1, w.load.rev.Load()-reach+r.Int64N(2*reach))
 	}

@@ -2,19 +2,20 @@ package store
 
 import (
 	"cmp"
+	"encoding/binary"
 	"slices"
 	"strings"
 )
 
 // unsaved is what changed in the tree since the last Capture. Apply only appends
-// to it, and Capture only takes it away: what cancels out is found by Records,
-// which sorts and needs no lock, or if there is no Capture for long, by compact.
+// to it, and Capture only takes it away: what cancels out is passed over by
+// Records, which needs no lock, or if there is no Capture for long, by compact.
 type unsaved struct {
 	since int64    // rev of the last Capture: newer versions are in puts
 	puts  []*Event // made, and perhaps dropped again
-	drops []drop   // dropped, also of those in puts
-	both  int      // events in puts and drops, which the next Capture need not mention
-	waste int64    // what those hold on to, in bytes
+	drops []drop   // dropped, of those before puts
+	waste int64    // what the dropped ones of puts hold on to, in bytes
+	both  int      // how many those are
 }
 
 // drop names a version that is no longer in the tree.
@@ -24,21 +25,23 @@ type drop struct {
 }
 
 func (u *unsaved) drop(e *Event) {
-	u.drops = append(u.drops, drop{e.Path, e.Rev})
-	if e.Rev > u.since {
-		u.both++
-		u.waste += e.cost()
+	if e.Rev <= u.since {
+		u.drops = append(u.drops, drop{e.Path, e.Rev})
+		return
 	}
+	e.dropped = true
+	u.both++
+	u.waste += e.cost()
 }
 
-// worthIt reports whether sorting out the events in both lists frees enough for
-// what it costs: a search for each entry.
+// worthIt reports whether taking out what cancels out frees enough for what it
+// costs: a look at each of puts.
 func (u *unsaved) worthIt() bool {
-	n := len(u.puts) + len(u.drops)
-	return u.both > max(minCompact, n/4) || u.waste > max(maxWaste, wastePerChange*int64(n))
+	n := len(u.puts)
+	return u.both > max(minCompact, n/2) || u.waste > max(maxWaste, wastePerChange*int64(n))
 }
 
-// compact sorts out, when it is worth it, the versions that were made and
+// compact takes out, when it is worth it, the versions that were made and
 // dropped since the last Capture, so that a store that is never captured stays
 // within a constant factor of its live versions, and the two limits. A write
 // pays for it in proportion to what it has dropped, one that drops nothing not
@@ -46,18 +49,9 @@ func (u *unsaved) worthIt() bool {
 func (s *Store) compact() {
 	u := &s.unsaved
 	if u.worthIt() {
-		u.sortOut(s.nodes)
+		u.puts = slices.DeleteFunc(u.puts, func(e *Event) bool { return e.dropped })
+		u.both, u.waste = 0, 0
 	}
-}
-
-// sortOut takes the events in both lists out of them.
-func (u *unsaved) sortOut(nodes map[string]*node) {
-	u.puts = slices.DeleteFunc(u.puts, func(e *Event) bool {
-		n := nodes[e.Path]
-		return n == nil || n.version(e.Rev) != e
-	})
-	u.drops = slices.DeleteFunc(u.drops, func(d drop) bool { return d.rev > u.since })
-	u.both, u.waste = 0, 0
 }
 
 // Capture is what changed between two points of the log, as records. It belongs
@@ -85,18 +79,7 @@ type clientRecord struct {
 func (s *Store) Capture() *Capture {
 	u := &s.unsaved
 	m := s.meta()
-	c := &Capture{since: u.since, puts: u.puts, drops: u.drops, meta: m.record()}
-	t := &s.clients
-	c.clients = make([]clientRecord, 0, len(t.changed))
-	for id := range t.changed {
-		r := clientRecord{id: id}
-		if cl := t.byID[id]; cl != nil {
-			cl.saved = true
-			r.value = cl.record()
-		}
-		c.clients = append(c.clients, r)
-	}
-	clear(t.changed)
+	c := &Capture{since: u.since, puts: u.puts, drops: u.drops, meta: m.record(), clients: s.clients.capture()}
 	// The next Capture will be about as large; its lists need not grow to it.
 	*u = unsaved{
 		since: s.rev,
@@ -106,6 +89,23 @@ func (s *Store) Capture() *Capture {
 	return c
 }
 
+// capture returns the clients that changed, and begins a new list of them.
+func (t *clients) capture() []clientRecord {
+	records := make([]clientRecord, 0, len(t.changed))
+	for _, cl := range t.changed {
+		cl.changed = false
+		switch {
+		case !cl.forgotten:
+			cl.saved = true
+			records = append(records, clientRecord{cl.id, cl.record()})
+		case cl.saved:
+			records = append(records, clientRecord{id: cl.id})
+		}
+	}
+	t.changed = nil
+	return records
+}
+
 // Uncapture puts what c holds into the next Capture: c was not written. That
 // has to be certain, so a Capture is written in one transaction.
 func (s *Store) Uncapture(c *Capture) {
@@ -113,10 +113,26 @@ func (s *Store) Uncapture(c *Capture) {
 	u.since = c.since
 	u.puts = append(c.puts, u.puts...)
 	u.drops = append(c.drops, u.drops...)
-	u.sortOut(s.nodes) // what is in both since then would have to be counted
+	u.sortOut(s.nodes)
 	for _, r := range c.clients {
-		s.clients.changed[r.id] = struct{}{}
+		cl := s.clients.byID[r.id]
+		if cl == nil {
+			cl = &client{id: r.id, saved: true, forgotten: true}
+		}
+		s.clients.change(cl)
 	}
+}
+
+// sortOut finds the versions that were made since the last Capture and are no
+// longer in the tree, after that Capture has become an earlier one: those
+// dropped in between are in drops.
+func (u *unsaved) sortOut(nodes map[string]*node) {
+	u.puts = slices.DeleteFunc(u.puts, func(e *Event) bool {
+		n := nodes[e.Path]
+		return n == nil || n.version(e.Rev) != e
+	})
+	u.drops = slices.DeleteFunc(u.drops, func(d drop) bool { return d.rev > u.since })
+	u.both, u.waste = 0, 0
 }
 
 // Records calls put and del with the records that differ from those at the
@@ -139,39 +155,72 @@ func (c *Capture) Records(put func(key, value []byte) error, del func(key []byte
 	if err := put(metaName(), c.meta); err != nil {
 		return err
 	}
-	puts := slices.Clone(c.puts)
-	slices.SortFunc(puts, func(a, b *Event) int { return compareVersions(a.Path, a.Rev, b.Path, b.Rev) })
-	drops := slices.Clone(c.drops)
-	slices.SortFunc(drops, func(a, b drop) int { return compareVersions(a.path, a.rev, b.path, b.rev) })
-	for len(puts) > 0 || len(drops) > 0 {
-		order := -1
-		if len(puts) == 0 {
-			order = 1
-		} else if len(drops) > 0 {
-			order = compareVersions(puts[0].Path, puts[0].Rev, drops[0].path, drops[0].rev)
-		}
+	for _, v := range c.versions() {
 		var err error
-		if order < 0 {
-			err = put(puts[0].record())
-		} else if order > 0 {
-			err = del(appendVersionKey(nil, drops[0].path, drops[0].rev))
+		if v.event != nil {
+			err = put(v.event.record())
+		} else {
+			err = del(appendVersionKey(nil, v.path, v.rev))
 		}
 		if err != nil {
 			return err
-		}
-		if order <= 0 {
-			puts = puts[1:]
-		}
-		if order >= 0 {
-			drops = drops[1:]
 		}
 	}
 	return nil
 }
 
-func compareVersions(path string, rev int64, path2 string, rev2 int64) int {
-	if c := strings.Compare(path, path2); c != 0 {
-		return c
+// capturedVersion is a version that was made, or with no event one that was
+// dropped. What its place in the order depends on is beside it: there may be a
+// million of them, all over the memory.
+type capturedVersion struct {
+	start uint64 // of the path, after what all have in common
+	path  string
+	rev   int64
+	event *Event
+}
+
+// versions returns what became of versions, in order of path and rev.
+func (c *Capture) versions() []capturedVersion {
+	vs := make([]capturedVersion, 0, len(c.puts)+len(c.drops))
+	for _, e := range c.puts {
+		if !e.dropped {
+			vs = append(vs, capturedVersion{path: e.Path, rev: e.Rev, event: e})
+		}
 	}
-	return cmp.Compare(rev, rev2)
+	for _, d := range c.drops {
+		vs = append(vs, capturedVersion{path: d.path, rev: d.rev})
+	}
+	if len(vs) == 0 {
+		return nil
+	}
+	common := len(vs[0].path)
+	for i := range vs {
+		common = commonPrefix(vs[0].path[:common], vs[i].path)
+	}
+	for i := range vs {
+		var start [8]byte
+		copy(start[:], vs[i].path[common:])
+		vs[i].start = binary.BigEndian.Uint64(start[:])
+	}
+	slices.SortFunc(vs, func(a, b capturedVersion) int {
+		if a.start != b.start {
+			return cmp.Compare(a.start, b.start)
+		}
+		if order := strings.Compare(a.path, b.path); order != 0 {
+			return order
+		}
+		return cmp.Compare(a.rev, b.rev)
+	})
+	return vs
+}
+
+// commonPrefix returns how many bytes a and b start with alike.
+func commonPrefix(a, b string) int {
+	n := min(len(a), len(b))
+	for i := range n {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return n
 }

@@ -10,11 +10,11 @@ import (
 // writes that it may send again.
 type clients struct {
 	byID    map[uint64]*client
-	lru     client // its next is the client idle longest, its prev the one used last
-	last    uint64 // highest id given out
-	touches uint64 // uses of all clients, ever
-	results int    // remembered in all
-	changed map[uint64]struct{}
+	lru     client    // its next is the client idle longest, its prev the one used last
+	last    uint64    // highest id given out
+	touches uint64    // uses of all clients, ever
+	results int       // remembered in all
+	changed []*client // since the last Capture, forgotten ones too
 }
 
 // client is what the store remembers of one client. It is made by a Register
@@ -28,6 +28,8 @@ type client struct {
 	results    []result
 	prev, next *client // ring of clients in order of touch
 	saved      bool    // may be in the records that Captures have been written to
+	changed    bool    // is in the list of those
+	forgotten  bool
 }
 
 // result is what came of one write, without the path and the file that its
@@ -42,7 +44,6 @@ type result struct {
 
 func (t *clients) init() {
 	t.byID = make(map[uint64]*client)
-	t.changed = make(map[uint64]struct{})
 	t.lru.prev, t.lru.next = &t.lru, &t.lru
 }
 
@@ -64,7 +65,15 @@ func (s *Store) useClient(c *client) {
 	t.attach(c)
 	t.touches++
 	c.used, c.touch = s.time, t.touches
-	t.changed[c.id] = struct{}{}
+	t.change(c)
+}
+
+// change puts c on the list for the next Capture.
+func (t *clients) change(c *client) {
+	if !c.changed {
+		c.changed = true
+		t.changed = append(t.changed, c)
+	}
 }
 
 // attach puts c at the end of the ring; detach takes it out, if it is in it.
@@ -85,11 +94,8 @@ func (t *clients) forget(c *client) {
 	c.detach()
 	delete(t.byID, c.id)
 	t.results -= len(c.results)
-	if c.saved {
-		t.changed[c.id] = struct{}{}
-	} else {
-		delete(t.changed, c.id)
-	}
+	c.forgotten, c.results = true, nil
+	t.change(c)
 }
 
 // beginEpoch forgets all clients and moves on to the ids of the present epoch,

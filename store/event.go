@@ -22,6 +22,10 @@ type Event struct {
 
 	Del  bool
 	Last bool // the last event of its rev
+
+	// dropped is set when no node holds the event any more and no Capture has it;
+	// it belongs to unsaved.
+	dropped bool
 }
 
 // lone is the event of a write of one operation, as most are, and the list in

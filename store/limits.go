@@ -86,6 +86,6 @@ const (
 	// maxWaste is how many bytes of events such versions may hold on to before
 	// that; more only while there are so many changes that sorting them would
 	// cost more than it frees: a change for each wastePerChange bytes.
-	maxWaste       = 16 << 20
-	wastePerChange = 64
+	maxWaste       = 32 << 20
+	wastePerChange = 128
 )

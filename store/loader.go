@@ -162,7 +162,7 @@ func (l *Loader) Finish(index uint64) (*Store, error) {
 	}
 	s.index = index
 	s.unsaved = unsaved{since: s.rev}
-	clear(s.clients.changed)
+	s.clients.changed = nil
 	return s, nil
 }
 

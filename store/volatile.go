@@ -40,11 +40,11 @@ func (s *Store) configure(c Config) {
 // all.
 func (s *Store) forget(n *node) {
 	k := len(n.old)
-	if k < 2 || len(s.volatile) == 0 {
+	if k < 2 || !s.isVolatile(n.path) {
 		return
 	}
 	e := n.old[k-1]
-	if e.Del || n.old[k-2].Del || e.ordinal > 0 || !e.Last || !s.isVolatile(n.path) {
+	if e.Del || n.old[k-2].Del || e.ordinal > 0 || !e.Last {
 		return
 	}
 	n.old[k-1] = nil

@@ -109,6 +109,9 @@ func (s *Store) settle(n *node, e *Event) {
 	if base := n.oldest(); base != e {
 		n.shift()
 		s.drop(base)
+		if !e.Del {
+			return // a rewrite: no directory has changed
+		}
 	}
 	for up := n.parent; up != nil; up = up.parent {
 		if len(up.dir.past) > 0 {

@@ -9,9 +9,9 @@ import (
 // Applied checks what became of every write, by the ids that changes carry in
 // the log: an acknowledged one is there once, at its rev, with all of its changes
 // and no others, and its conditions held; one of unknown outcome is there once, as
-// a whole, or not at all; a refused one is not there; and below prefix nothing is
-// there that nobody wrote.
-func Applied(ops []Op, l *Ledger, prefix string) error {
+// a whole, or not at all; a refused one is not there; and below the prefixes nothing
+// is there that nobody wrote.
+func Applied(ops []Op, l *Ledger, prefixes ...string) error {
 	var p Problems
 	revs := l.byID()
 	known := make(map[string]bool, len(ops))
@@ -39,7 +39,8 @@ func Applied(ops []Op, l *Ledger, prefix string) error {
 	}
 	for _, step := range l.steps {
 		for _, e := range step {
-			if strings.HasPrefix(e.Path, prefix+"/") && !known[e.ID] {
+			mine := slices.ContainsFunc(prefixes, func(dir string) bool { return strings.HasPrefix(e.Path, dir+"/") })
+			if mine && !known[e.ID] {
 				p.addf("nobody wrote %v", e)
 			}
 		}

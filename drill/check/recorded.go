@@ -39,7 +39,7 @@ func Recorded(r Recording, l *Ledger, history int64) error {
 			n = len(items)
 		}
 		if n > 0 {
-			s := Stream{Glob: r.Glob, From: pos + 1, To: lastOf(items[:n]), Items: items[:n]}
+			s := Stream{Glob: r.Glob, From: pos + 1, To: lastOf(items[:n]), Items: items[:n], Gone: l.gone}
 			p = append(p, problems(Watch(s, log))...)
 			pos = max(pos, s.To)
 			items = items[n:]
@@ -51,7 +51,7 @@ func Recorded(r Recording, l *Ledger, history int64) error {
 		p = append(p, found...)
 		items = items[taken:]
 	}
-	if r.TooLate != 0 && (pos >= r.TooLate || r.TooLate > max(1, l.Rev()-history+1)) {
+	if r.TooLate != 0 && (pos >= r.TooLate || r.TooLate > l.lastOldest(history)) {
 		p.addf("resumable: from %d was too late for a window that begins at %d, of %d revs in all", pos+1, r.TooLate, l.Rev())
 	}
 	return p.err()
@@ -114,7 +114,7 @@ func Mirror(r Recording, l *Ledger) error {
 			for _, e := range l.Files(r.Glob, it.Rev) {
 				want[e.Path] = e
 			}
-			p = append(p, sameTree("resync: the copy at "+it.String(), files, want)...)
+			p = append(p, sameTree("resync: the copy at "+it.String(), l.stoodIn(files, want), want)...)
 		}
 	}
 	return p.err()

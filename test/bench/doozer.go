@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"time"
@@ -21,6 +23,7 @@ type doozer struct {
 	unary   bool
 	servers []*process
 	addrs   []string
+	webs    []string
 }
 
 func (d *doozer) name() string {
@@ -31,13 +34,13 @@ func (d *doozer) name() string {
 }
 
 func (d *doozer) settings() string {
-	return "doozerd of this tree, defaults" + map[bool]string{true: ", plain unary gRPC calls to the leader"}[d.unary]
+	return "doozerd " + revision() + ", defaults" + map[bool]string{true: ", plain unary gRPC calls to the leader"}[d.unary]
 }
 
 func (d *doozer) nodes() []*process { return d.servers }
 
 func (d *doozer) start(dir string, n int) error {
-	bin := filepath.Join(dir, "doozerd")
+	bin := filepath.Join(filepath.Dir(dir), "doozerd")
 	if err := build("../..", "./cmd/doozerd", bin); err != nil {
 		return err
 	}
@@ -53,9 +56,10 @@ func (d *doozer) start(dir string, n int) error {
 		name := fmt.Sprintf("n%d", i)
 		data := filepath.Join(dir, name)
 		d.addrs = append(d.addrs, hostPort(ports[3*i]))
+		d.webs = append(d.webs, hostPort(ports[3*i+2]))
 		d.servers = append(d.servers, &process{dir: data, log: data + ".log", argv: []string{
 			bin, "--name", name, "--data-dir", data, "--listen", d.addrs[i], "--peer-listen", hostPort(ports[3*i+1]),
-			"--web", hostPort(ports[3*i+2]), "--cluster", strings.Join(members, ","),
+			"--web", d.webs[i], "--cluster", strings.Join(members, ","),
 		}})
 		if err := d.servers[i].start(); err != nil {
 			return err
@@ -142,6 +146,25 @@ func (d *doozer) caughtUp(i int) (bool, error) {
 		most = max(most, s.CommitIndex)
 	}
 	return mine > 0 && mine >= most, nil
+}
+
+// checkpoints is how many the running servers have made since they started.
+func (d *doozer) checkpoints() (sum int) {
+	for _, web := range d.webs {
+		r, err := http.Get("http://" + web + "/metrics")
+		if err != nil {
+			continue
+		}
+		text, _ := io.ReadAll(r.Body) // what is cut short counts none
+		r.Body.Close()
+		for line := range strings.Lines(string(text)) {
+			var n int
+			if k, _ := fmt.Sscanf(line, "doozer_checkpoint_seconds_count %d", &n); k == 1 {
+				sum += n
+			}
+		}
+	}
+	return sum
 }
 
 func (d *doozer) dial(int) (conn, error) {

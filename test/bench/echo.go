@@ -17,7 +17,7 @@ func (e *echo) settings() string {
 }
 
 func (e *echo) start(dir string, _ int) error {
-	bin := filepath.Join(dir, "echo")
+	bin := filepath.Join(filepath.Dir(dir), "echo")
 	if err := build(".", "./cmd/echo", bin); err != nil {
 		return err
 	}

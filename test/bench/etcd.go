@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+	"unsafe"
 
 	"go.etcd.io/etcd/api/v3/version"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -34,7 +35,7 @@ func (e *etcd) each(f func(*process)) {
 }
 
 func (e *etcd) start(dir string, n int) error {
-	bin := filepath.Join(dir, "etcd")
+	bin := filepath.Join(filepath.Dir(dir), "etcd")
 	if err := build(".", "./cmd/etcd", bin); err != nil {
 		return err
 	}
@@ -173,13 +174,17 @@ func (e *etcd) dial(i int) (conn, error) {
 
 type etcdConn struct{ *clientv3.Client }
 
+// text is a value as etcd's client wants it, without a copy: no value changes
+// once it was made.
+func text(value []byte) string { return unsafe.String(unsafe.SliceData(value), len(value)) }
+
 func (c *etcdConn) set(ctx context.Context, key string, value []byte) error {
-	_, err := c.Put(ctx, key, string(value))
+	_, err := c.Put(ctx, key, text(value))
 	return err
 }
 
 func (c *etcdConn) create(ctx context.Context, key string, value []byte) error {
-	r, err := c.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(key), "=", 0)).Then(clientv3.OpPut(key, string(value))).Commit()
+	r, err := c.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(key), "=", 0)).Then(clientv3.OpPut(key, text(value))).Commit()
 	if err == nil && !r.Succeeded {
 		err = errors.New("the key exists")
 	}
@@ -195,14 +200,14 @@ func (c *etcdConn) update(ctx context.Context, key string, value []byte) (bool, 
 	if len(g.Kvs) > 0 {
 		rev = g.Kvs[0].ModRevision
 	}
-	r, err := c.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(key), "=", rev)).Then(clientv3.OpPut(key, string(value))).Commit()
+	r, err := c.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(key), "=", rev)).Then(clientv3.OpPut(key, text(value))).Commit()
 	return err == nil && r.Succeeded, err
 }
 
 func (c *etcdConn) txn(ctx context.Context, keys []string, value []byte) error {
 	var ops []clientv3.Op
 	for _, k := range keys {
-		ops = append(ops, clientv3.OpPut(k, string(value)))
+		ops = append(ops, clientv3.OpPut(k, text(value)))
 	}
 	_, err := c.Txn(ctx).Then(ops...).Commit()
 	return err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -14,7 +15,7 @@ import (
 // options are what the command line chose.
 type options struct {
 	systems []string
-	works   []work
+	works   []*work
 	rounds  int
 	nodes   int
 	span    time.Duration
@@ -22,14 +23,14 @@ type options struct {
 	keys    int
 	value   int
 	files   int
+	whole   bool
 	dir     string
 	out     string
-}
+	docs    string
+	render  string
 
-// work is a piece of work, done on every system in every round.
-type work struct {
-	name string
-	do   func(s system, o *options) (figures, error)
+	at  *place    // the files that throughput work reads and writes
+	say *progress // of the run
 }
 
 func main() {
@@ -45,35 +46,44 @@ func main() {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(64)
 	}
-	if err := run(o); err != nil {
+	do := run
+	if o.render != "" {
+		do = render
+	}
+	if err := do(o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(2)
 	}
 }
 
 func parse(args []string) (*options, error) {
-	o := &options{}
+	o, c := &options{}, &choice{}
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
-	names := fs.String("systems", "doozer,etcd,zookeeper", "what is compared, `list` of doozer, doozer-unary, etcd, zookeeper, echo")
-	works := fs.String("work", "set,get,localget,mixed", "`list` of work, see -list; all: everything")
-	callers := fs.String("callers", "1:1,64:16,1000:100", "callers:connections of throughput work, `list`")
-	watchers := fs.String("watchers", "1000", "numbers of watchers, `list`")
+	names := fs.String("systems", "doozer,etcd,zookeeper", "what is compared, `list` of doozer, doozer-unary, etcd, zookeeper, echo; ratios are the first one's")
+	works := fs.String("work", "set,get,localget,mixed", "`list` of work, see -list; all: everything but growth; growth: how cost grows")
+	callers := fs.String("callers", "1:1,64:16,1000:100,1000:16", "callers:connections of throughput work, `list`")
+	watchers := fs.String("watchers", "1,100,1000,10000", "numbers of watchers, `list`")
 	waiters := fs.String("waiters", "1,10,100", "numbers of waiters for a lock, `list`")
+	rates := fs.String("rates", "1000,5000,20000", "calls a second of open-loop work, `list`")
+	fs.BoolVar(&c.quick, "quick", false, "how cost grows: fewer and smaller sizes")
 	fs.IntVar(&o.rounds, "rounds", 5, "how often all of it is done")
 	fs.IntVar(&o.nodes, "nodes", 3, "servers of each system")
 	fs.DurationVar(&o.span, "for", 5*time.Second, "how long each measurement takes")
 	fs.DurationVar(&o.warm, "warm", time.Second, "how long callers run before")
 	fs.IntVar(&o.keys, "keys", 100_000, "`files` that are written and read")
 	fs.IntVar(&o.value, "value", 256, "`bytes` of each value")
-	fs.IntVar(&o.files, "files", 1_000_000, "`files` of the work million")
+	fs.IntVar(&o.files, "files", 1_000_000, "`files` of the work million and newcomer")
+	fs.BoolVar(&o.whole, "whole", false, "systems alternate once a round, and not after each kind of work: fewer starts")
 	fs.StringVar(&o.dir, "dir", "", "`directory` for the servers' data; empty: a temporary one")
-	fs.StringVar(&o.out, "out", "bench-results", "`directory` for results.json and plots")
+	fs.StringVar(&o.out, "out", "bench-results", "`directory` for results.json, results.md and plots")
+	fs.StringVar(&o.docs, "docs", "", "`directory` of documents whose tables and plots are written anew")
+	fs.StringVar(&o.render, "render", "", "measure nothing, show this results.json, `file`")
 	list := fs.Bool("list", false, "say what work there is")
 	if err := fs.Parse(args); err != nil {
 		return nil, err
 	}
 	if *list {
-		fmt.Println(strings.Join(workNames, "\n"))
+		fmt.Println(strings.Join(append(workNames, growthNames...), "\n"))
 		return nil, flag.ErrHelp
 	}
 	o.systems = strings.Split(*names, ",")
@@ -82,94 +92,24 @@ func parse(args []string) (*options, error) {
 			return nil, fmt.Errorf("-systems: %q is none of doozer, doozer-unary, etcd, zookeeper, echo", n)
 		}
 	}
-	if o.rounds < 1 || o.nodes < 1 || o.keys < 1000 || o.value < 8 || o.span <= 0 || o.files < 1000 {
+	if o.rounds < 1 || o.nodes < 1 || o.keys < 1000 || o.value < 8 || o.span <= 0 || o.warm < 0 || o.files < 1000 {
 		return nil, errors.New("-rounds, -nodes and -for must be positive, -keys and -files at least 1000, -value at least 8")
 	}
-	pairs, err := callerPairs(*callers)
-	if err != nil {
+	for _, l := range []struct {
+		flag, text string
+		to         *[]int
+	}{{"watchers", *watchers, &c.watchers}, {"waiters", *waiters, &c.waiters}, {"rates", *rates, &c.rates}} {
+		var err error
+		if *l.to, err = numbers(l.text); err != nil {
+			return nil, fmt.Errorf("-%s: %w", l.flag, err)
+		}
+	}
+	var err error
+	if c.pairs, err = callerPairs(*callers); err != nil {
 		return nil, err
 	}
-	counts, err := numbers(*watchers)
-	if err != nil {
-		return nil, fmt.Errorf("-watchers: %w", err)
-	}
-	waiting, err := numbers(*waiters)
-	if err != nil {
-		return nil, fmt.Errorf("-waiters: %w", err)
-	}
-	o.works, err = chosen(*works, pairs, counts, waiting)
+	o.works, err = c.works(*works)
 	return o, err
-}
-
-// workNames are the names that -work takes, in the order in which work is done.
-var workNames = []string{
-	"idle", "set", "create", "cas", "txn", "get", "localget", "list", "mixed", "fanout", "delivery", "globs", "lock", "handoff", "holders", "takeover", "hostloss", "elect", "ring", "kill", "million",
-}
-
-// chosen are the works of these names, in their order.
-func chosen(list string, pairs [][2]int, watchers, waiters []int) ([]work, error) {
-	want := map[string]bool{}
-	for n := range strings.SplitSeq(list, ",") {
-		want[n] = true
-	}
-	var out []work
-	for _, n := range workNames {
-		if want[n] || want["all"] {
-			out = append(out, worksOf(n, pairs, watchers, waiters)...)
-		}
-		delete(want, n)
-	}
-	delete(want, "all")
-	for n := range want {
-		return nil, fmt.Errorf("-work: %q is none of %s, all", n, strings.Join(workNames, ", "))
-	}
-	return out, nil
-}
-
-// worksOf makes one work of a name for each number of callers, watchers or
-// waiters.
-func worksOf(name string, pairs [][2]int, watchers, waiters []int) []work {
-	var out []work
-	switch name {
-	case "idle":
-		return []work{{name, idle}}
-	case "kill":
-		return []work{{"kill -9 of the leader", killLeader}}
-	case "million":
-		return []work{{"million files", million}}
-	case "holders":
-		return []work{{fmt.Sprintf("%d sessions with %d locks each, idle", idleClients, idleLocks), recipe(idleHolders)}}
-	case "takeover":
-		return []work{{"kill -9 of a lock's holder on this host", recipe(takeOver)}}
-	case "hostloss":
-		return []work{{fmt.Sprintf("a holder's machine is gone, TTL %v", lockTTL), recipe(hostLoss)}}
-	case "elect":
-		return []work{{"kill -9 of the elected leader", recipe(leaders)}}
-	case "ring":
-		return []work{{fmt.Sprintf("a new ring for %d clients", ringClients), recipe(epochs)}}
-	case "fanout", "delivery", "globs":
-		do := map[string]func(system, *options, int) (figures, error){"fanout": fanout, "delivery": delivery, "globs": globs}[name]
-		for _, n := range watchers {
-			out = append(out, work{fmt.Sprintf("%s, %d watchers", name, n), func(s system, o *options) (figures, error) { return do(s, o, n) }})
-		}
-	case "handoff":
-		for _, n := range waiters {
-			out = append(out, work{fmt.Sprintf("hand-off of a lock, %d waiters", n), func(s system, o *options) (figures, error) { return handOff(s, o, n) }})
-		}
-	case "lock":
-		for _, p := range pairs {
-			out = append(out, work{fmt.Sprintf("lock+unlock, %d callers on %d", p[0], p[1]), func(s system, o *options) (figures, error) {
-				return uncontended(s, o, p[0], p[1])
-			}})
-		}
-	default:
-		for _, p := range pairs {
-			out = append(out, work{fmt.Sprintf("%s, %d callers on %d", name, p[0], p[1]), func(s system, o *options) (figures, error) {
-				return throughput(s, o, name, p[0], p[1])
-			}})
-		}
-	}
-	return out
 }
 
 func numbers(list string) ([]int, error) {
@@ -198,9 +138,10 @@ func callerPairs(list string) ([][2]int, error) {
 }
 
 // run does all rounds and writes the results after each, so that a run that is
-// cut short has given something.
+// cut short has given something. Systems alternate: within a round, group of
+// works by group of works.
 func run(o *options) error {
-	r := newResults(o.systems)
+	setGC()
 	dir, err := os.MkdirTemp(o.dir, "bench-")
 	if err != nil {
 		return err
@@ -209,49 +150,97 @@ func run(o *options) error {
 	if err := os.MkdirAll(o.out, 0o755); err != nil {
 		return err
 	}
-	fmt.Println(r.Machine)
+	r := newResults(o.systems, machine(dir))
+	fmt.Printf("%s\n%s\n", r.Machine, r.Load)
+	o.at = places("/load", o.keys, o.value)
+	groups := grouped(o.works, o.whole)
+	o.say = newProgress(os.Stderr, o.rounds*len(o.systems)*len(o.works))
+	defer o.say.close()
 	for round := range o.rounds {
-		for _, name := range o.systems {
-			if err := turn(r, o, name, filepath.Join(dir, fmt.Sprintf("%s-%d", name, round)), round); err != nil {
+		for i, g := range groups {
+			for _, name := range o.systems {
+				t := &turn{r: r, o: o, name: name, works: g, round: round + 1, dir: filepath.Join(dir, fmt.Sprintf("%s-%d-%d", name, round, i))}
+				if err := t.do(); err != nil {
+					return err
+				}
+			}
+			if err := r.save(filepath.Join(o.out, "results.json")); err != nil {
 				return err
 			}
 		}
-		if err := errors.Join(r.save(filepath.Join(o.out, "results.json")), r.plots(o.out)); err != nil {
-			return err
-		}
 	}
-	r.table(os.Stdout)
-	return nil
+	return r.show(o)
 }
 
-// turn is one system in one round: started, filled, worked on, stopped.
-func turn(r *results, o *options, name, dir string, round int) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+// render shows results again.
+func render(o *options) error {
+	r, err := read(o.render)
+	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	s := systems[name]()
+	if err := os.MkdirAll(o.out, 0o755); err != nil {
+		return err
+	}
+	return r.show(o)
+}
+
+// turn is one system's go at a group of works: started, filled, worked on,
+// stopped.
+type turn struct {
+	r     *results
+	o     *options
+	name  string
+	works []*work
+	round int
+	dir   string
+}
+
+func (t *turn) do() error {
+	if err := os.MkdirAll(t.dir, 0o755); err != nil {
+		return err
+	}
+	defer func() {
+		// A server that was killed may have had a file half made.
+		if err := os.RemoveAll(t.dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+		}
+	}()
+	nodes := t.o.nodes
+	if t.works[0].nodes > 0 {
+		nodes = t.works[0].nodes
+	}
+	s := systems[t.name]()
 	defer s.stop()
-	r.Settings[name] = s.settings()
-	if err := s.start(dir, o.nodes); err != nil {
-		fmt.Fprintf(os.Stderr, "%s is left out: %v\n", name, err)
+	t.r.Settings[t.name] = s.settings()
+	t.o.say.begin(fmt.Sprintf("round %d, %s starts", t.round, t.name))
+	if err := s.start(t.dir, nodes); err != nil {
+		fmt.Fprintf(os.Stderr, "%s is left out: %v\n", t.name, err)
 		for _, p := range s.nodes() {
 			fmt.Fprintf(os.Stderr, "%s", p.tail())
 		}
-		for _, w := range o.works {
-			r.add(w.name, name, nil, err)
+		for _, w := range t.works {
+			t.one(w, nil, err)
 		}
 		return nil
 	}
-	if _, echoes := s.(*echo); !echoes {
-		if _, err := fill(s, "/load", o.keys, 1000, 16, o.value); err != nil {
-			return fmt.Errorf("%s: filling: %w", name, err)
+	filled := false
+	for _, w := range t.works {
+		t.o.say.begin(fmt.Sprintf("round %d, %s, %s", t.round, t.name, w.name))
+		if _, echoes := s.(*echo); w.filled && !filled && !echoes {
+			if _, err := fill(s, t.o, "/load", 0, t.o.keys, t.o.value); err != nil {
+				t.one(w, nil, err)
+				continue
+			}
+			filled = true
 		}
-	}
-	for _, w := range o.works {
-		f, err := w.do(s, o)
-		r.add(w.name, name, f, err)
-		fmt.Fprintf(os.Stderr, "round %d  %-12s %-34s %s\n", round+1, name, w.name, brief(f, err))
+		f, err := w.do(s, t.o)
+		t.one(w, f, err)
 	}
 	return nil
+}
+
+// one notes what a work gave.
+func (t *turn) one(w *work, f figures, err error) {
+	t.r.add(w, t.name, f, err)
+	t.o.say.end(fmt.Sprintf("round %d  %-12s %-34s %s", t.round, t.name, w.name, brief(f, err)))
 }

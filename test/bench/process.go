@@ -162,8 +162,12 @@ func until(limit time.Duration, what string, ok func() (bool, error)) error {
 	return fmt.Errorf("%s: not within %v (%v)", what, limit, last)
 }
 
-// build makes a program of this repository or module, once per run.
+// build makes a program of this repository or module, once per run: bin is in the
+// run's directory.
 func build(dir, pkg, bin string) error {
+	if _, err := os.Stat(bin); err == nil {
+		return nil
+	}
 	cmd := exec.Command("go", "build", "-o", bin, pkg)
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {

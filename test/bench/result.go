@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -29,16 +28,26 @@ type cell struct {
 type results struct {
 	Started  time.Time                   `json:"started"`
 	Machine  string                      `json:"machine"`
+	Load     string                      `json:"load"`
+	Revision string                      `json:"revision"` // of doozer
 	Args     []string                    `json:"args"`
 	Settings map[string]string           `json:"settings"`
 	Systems  []string                    `json:"systems"`
-	Works    []string                    `json:"works"`
+	Works    []*info                     `json:"works"`
 	Cells    map[string]map[string]*cell `json:"cells"` // by work, then system
 }
 
-func newResults(systems []string) *results {
+// info is what is kept of a work.
+type info struct {
+	Name   string `json:"name"`
+	Series string `json:"series,omitempty"`
+	X      int    `json:"x,omitempty"`
+	Line   string `json:"line,omitempty"`
+}
+
+func newResults(systems []string, machine string) *results {
 	return &results{
-		Started: time.Now(), Machine: machine(), Args: os.Args[1:],
+		Started: time.Now(), Machine: machine, Load: loadSettings(), Revision: revision(), Args: os.Args[1:],
 		Settings: map[string]string{}, Systems: systems, Cells: map[string]map[string]*cell{},
 	}
 }
@@ -46,7 +55,6 @@ func newResults(systems []string) *results {
 // cell is that of a work and a system.
 func (r *results) cell(work, system string) *cell {
 	if r.Cells[work] == nil {
-		r.Works = append(r.Works, work)
 		r.Cells[work] = map[string]*cell{}
 	}
 	c := r.Cells[work][system]
@@ -57,8 +65,11 @@ func (r *results) cell(work, system string) *cell {
 	return c
 }
 
-func (r *results) add(work, system string, f figures, err error) {
-	c := r.cell(work, system)
+func (r *results) add(w *work, system string, f figures, err error) {
+	if r.Cells[w.name] == nil {
+		r.Works = append(r.Works, &info{w.name, w.series, w.x, w.line})
+	}
+	c := r.cell(w.name, system)
 	if err != nil {
 		c.Missing = err.Error()
 		return
@@ -103,7 +114,7 @@ func (r *results) names(work string) []string {
 	return names
 }
 
-var columns = []string{"ops/s", "events/s", "hand-offs/s", "done %", "p50 ms", "p99 ms", "p99.9 ms", "max ms"}
+var columns = []string{"ops/s", "events/s", "hand-offs/s", "done %", "p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "p99.99 ms", "max ms"}
 
 // columnOf is the place of a figure; those of one work alone come last.
 func columnOf(name string) int {
@@ -121,7 +132,14 @@ func (r *results) save(path string) error {
 	return os.WriteFile(path, append(data, '\n'), 0o644)
 }
 
-// machine says what the figures were measured on.
-func machine() string {
-	return fmt.Sprintf("%s, %d cores, %s/%s, %s", cpuModel(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version())
+func read(path string) (*results, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	r := &results{}
+	if err := json.Unmarshal(data, r); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return r, nil
 }

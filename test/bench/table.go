@@ -3,25 +3,10 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 )
-
-// cpuModel is the processor's name.
-func cpuModel() string {
-	data, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		return "unknown processor"
-	}
-	for line := range strings.Lines(string(data)) {
-		if k, v, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(k) == "model name" {
-			return strings.TrimSpace(v)
-		}
-	}
-	return "unknown processor"
-}
 
 // short has three digits, or all before the point.
 func short(v float64) string {
@@ -63,7 +48,8 @@ func (r *results) table(out io.Writer) {
 	for _, s := range r.Systems {
 		fmt.Fprintf(out, "%s: %s\n", s, r.Settings[s])
 	}
-	for _, work := range r.Works {
+	for _, i := range r.Works {
+		work := i.Name
 		fmt.Fprintf(out, "\n%s\n", work)
 		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 		fmt.Fprintf(w, "  \t%s", strings.Join(r.Systems, "\t"))

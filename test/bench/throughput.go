@@ -1,54 +1,49 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"math/rand"
-	"sync"
+	"strconv"
 	"sync/atomic"
 	"time"
 )
 
-// callLimit is the deadline of each call; a call that fails ends the work.
-const callLimit = 30 * time.Second
-
 // call does one operation and tells whether it counts.
-type call func(ctx context.Context, c conn, g *gauge, r *rand.Rand) (bool, error)
+type call func(c *caller, b *bout) (bool, error)
 
 // calls are the operations of throughput work.
 var calls = map[string]call{
-	"set": func(ctx context.Context, c conn, g *gauge, r *rand.Rand) (bool, error) {
-		return true, c.set(ctx, g.key(r), g.value)
+	"set": func(c *caller, b *bout) (bool, error) {
+		return true, c.conn.set(c.ctx, b.key(c), b.value)
 	},
-	"create": func(ctx context.Context, c conn, g *gauge, _ *rand.Rand) (bool, error) {
-		return true, c.create(ctx, g.newKey(), g.value)
+	"create": func(c *caller, b *bout) (bool, error) {
+		return true, c.conn.create(c.ctx, b.newKey(c), b.value)
 	},
-	"cas": func(ctx context.Context, c conn, g *gauge, r *rand.Rand) (bool, error) {
-		return c.update(ctx, keyPath("/load", r.Intn(hotKeys)), g.value)
+	"cas": func(c *caller, b *bout) (bool, error) {
+		return c.conn.update(c.ctx, b.paths[c.rand.IntN(hotKeys)], b.value)
 	},
-	"txn": func(ctx context.Context, c conn, g *gauge, r *rand.Rand) (bool, error) {
-		keys := make([]string, 0, txnKeys)
-		for first := r.Intn(g.keys - txnKeys); len(keys) < txnKeys; first++ {
-			keys = append(keys, keyPath("/load", first))
+	"txn": func(c *caller, b *bout) (bool, error) {
+		first := c.rand.IntN(len(b.paths) - txnKeys)
+		return true, c.conn.txn(c.ctx, b.paths[first:first+txnKeys], b.value)
+	},
+	"get": func(c *caller, b *bout) (bool, error) {
+		return true, c.conn.get(c.ctx, b.key(c))
+	},
+	"localget": func(c *caller, b *bout) (bool, error) {
+		return true, c.conn.localGet(c.ctx, b.key(c))
+	},
+	"list": func(c *caller, b *bout) (bool, error) {
+		n, err := c.conn.list(c.ctx, b.dirs[c.rand.IntN(len(b.dirs))])
+		if err == nil && n == 0 {
+			err = errors.New("an empty list")
 		}
-		return true, c.txn(ctx, keys, g.value)
-	},
-	"get": func(ctx context.Context, c conn, g *gauge, r *rand.Rand) (bool, error) {
-		return true, c.get(ctx, g.key(r))
-	},
-	"localget": func(ctx context.Context, c conn, g *gauge, r *rand.Rand) (bool, error) {
-		return true, c.localGet(ctx, g.key(r))
-	},
-	"list": func(ctx context.Context, c conn, g *gauge, r *rand.Rand) (bool, error) {
-		_, err := c.list(ctx, fmt.Sprintf("/load/%d", r.Intn(g.keys/dirKeys)))
 		return true, err
 	},
-	"mixed": func(ctx context.Context, c conn, g *gauge, r *rand.Rand) (bool, error) {
-		if r.Intn(10) == 0 {
-			return true, c.set(ctx, g.key(r), g.value)
+	"mixed": func(c *caller, b *bout) (bool, error) {
+		if c.rand.IntN(10) == 0 {
+			return true, c.conn.set(c.ctx, b.key(c), b.value)
 		}
-		return true, c.get(ctx, g.key(r))
+		return true, c.conn.get(c.ctx, b.key(c))
 	},
 }
 
@@ -62,106 +57,114 @@ const (
 )
 
 // keyPath spreads files over directories.
-func keyPath(prefix string, i int) string { return fmt.Sprintf("%s/%d/%d", prefix, i/dirKeys, i) }
+func keyPath(prefix string, i int) string { return string(appendKey(nil, prefix, i)) }
 
-// The phases of a measurement.
-const (
-	warming = iota
-	measuring
-	over
-)
-
-// gauge is what the callers of one measurement share.
-type gauge struct {
-	call  call
-	keys  int
-	value []byte
-	run   string // makes the names of new keys unique
-	made  atomic.Int64
-	phase atomic.Int32
-	fail  atomic.Pointer[error]
+func appendKey(b []byte, prefix string, i int) []byte {
+	b = append(append(b, prefix...), '/')
+	b = append(strconv.AppendInt(b, int64(i/dirKeys), 10), '/')
+	return strconv.AppendInt(b, int64(i), 10)
 }
 
-func (g *gauge) key(r *rand.Rand) string { return keyPath("/load", r.Intn(g.keys)) }
+// place is where work finds its files.
+type place struct {
+	paths []string // of the files
+	dirs  []string // full directories among theirs
+	value []byte   // what is written
+}
 
-func (g *gauge) newKey() string { return keyPath("/new/"+g.run, int(g.made.Add(1))) }
+// places names n files below prefix.
+func places(prefix string, n, value int) *place {
+	p := &place{value: make([]byte, value)}
+	for i := range n {
+		p.paths = append(p.paths, keyPath(prefix, i))
+	}
+	for i := range n / dirKeys {
+		p.dirs = append(p.dirs, fmt.Sprintf("%s/%d", prefix, i))
+	}
+	return p
+}
 
-func (g *gauge) failed(err error) { g.fail.CompareAndSwap(nil, &err) }
+// bout is what the callers of one measurement do.
+type bout struct {
+	*place
+	call call
+	run  string // below it are new keys
+	made atomic.Int64
+}
 
-// caller calls until the measurement is over and counts the calls that began
-// and ended in it. calls that found somebody else first are counted in tries
-// alone.
-func (g *gauge) caller(c conn, seed int64, h *histogram) (tries int64) {
-	r := rand.New(rand.NewSource(seed))
-	for g.phase.Load() != over && g.fail.Load() == nil {
-		counted := g.phase.Load() == measuring
-		ctx, cancel := context.WithTimeout(context.Background(), callLimit)
-		start := time.Now()
-		ok, err := g.call(ctx, c, g, r)
-		took := time.Since(start)
-		cancel()
-		if err != nil {
-			g.failed(err)
-			return tries
+func (b *bout) key(c *caller) string { return b.paths[c.rand.IntN(len(b.paths))] }
+
+func (b *bout) newKey(c *caller) string {
+	c.name = appendKey(c.name[:0], b.run, int(b.made.Add(1)))
+	return string(c.name)
+}
+
+// closedLoop calls until the measurement is over and counts the calls that began
+// and ended in it. Calls that found somebody else first are counted in tries
+// alone. The next call begins when the last one ended.
+func (b *bout) closedLoop(all *callers, c *caller) {
+	began := all.now()
+	for {
+		phase := all.phase.Load()
+		if phase == over {
+			return
 		}
-		if counted && g.phase.Load() == measuring {
-			tries++
+		c.since.Store(began)
+		ok, err := b.call(c, b)
+		end := all.now()
+		if err != nil {
+			all.broke(err)
+			return
+		}
+		if phase == measuring && all.phase.Load() == measuring {
+			c.tries++
 			if ok {
-				h.add(took)
+				c.h.add(time.Duration(end - began))
 			}
 		}
+		began = end
 	}
-	return tries
 }
 
 // throughput is work of many callers, each waiting for its answer before it
 // asks again, on connections that they share.
-func throughput(s system, o *options, op string, callers, conns int) (figures, error) {
+func throughput(s system, o *options, op string, n, conns int) (figures, error) {
+	return o.at.measure(s, o, op, n, conns, o.span)
+}
+
+// measure is throughput on the files of a place.
+func (p *place) measure(s system, o *options, op string, n, conns int, span time.Duration) (figures, error) {
 	cs, err := dialAll(s, conns)
 	if err != nil {
 		return nil, err
 	}
 	defer closeAll(cs)
-	g := &gauge{call: calls[op], keys: o.keys, value: make([]byte, o.value), run: fmt.Sprint(time.Now().UnixNano())}
-	var all sync.WaitGroup
-	var tries atomic.Int64
-	hists := make([]histogram, callers)
-	for i := range callers {
-		all.Go(func() { tries.Add(g.caller(cs[i%conns], int64(i), &hists[i])) })
-	}
-	time.Sleep(o.warm)
-	before := usedCPU(s)
-	g.phase.Store(measuring)
+	b := &bout{place: p, call: calls[op], run: fmt.Sprint("/new/", time.Now().UnixNano())}
+	all := newCallers(cs, n)
+	all.start(func(c *caller) { b.closedLoop(all, c) })
+	all.pause(o.warm)
+	before, own := usedCPU(s), ownCPU()
+	all.phase.CompareAndSwap(warming, measuring)
 	start := time.Now()
-	time.Sleep(o.span)
-	g.phase.Store(over)
+	all.pause(span)
+	all.phase.Store(over)
 	took := time.Since(start)
-	cpu := usedCPU(s) - before
-	all.Wait()
-	if err := g.fail.Load(); err != nil {
-		return nil, *err
-	}
-	total := &histogram{}
-	for i := range hists {
-		total.merge(&hists[i])
-	}
-	if total.n == 0 {
+	cpu, own := usedCPU(s)-before, ownCPU()-own
+	total, tries, err := all.wait()
+	switch {
+	case err != nil:
+		return nil, err
+	case total.n == 0:
 		return nil, errors.New("no call ended in time")
 	}
 	f := latencies(total)
 	f["ops/s"] = float64(total.n) / took.Seconds()
 	f["server µs/op"] = float64(cpu.Microseconds()) / float64(total.n)
+	f["client µs/op"] = float64(own.Microseconds()) / float64(total.n)
 	if op == "cas" {
-		f["done %"] = 100 * float64(total.n) / float64(tries.Load())
+		f["done %"] = 100 * float64(total.n) / float64(tries)
 	}
 	return f, nil
-}
-
-func latencies(h *histogram) figures {
-	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-	return figures{
-		"p50 ms": ms(h.quantile(0.5)), "p99 ms": ms(h.quantile(0.99)), "p99.9 ms": ms(h.quantile(0.999)), "max ms": ms(h.max),
-	}
 }
 
 // usedCPU is what the servers have used so far; 0 where nobody tells.
@@ -173,6 +176,22 @@ func usedCPU(s system) time.Duration {
 		}
 	}
 	return sum
+}
+
+// usedMemory is that of the server that holds most.
+func usedMemory(s system) (int64, error) {
+	var most int64
+	for _, p := range s.nodes() {
+		if !p.running() {
+			continue
+		}
+		m, err := p.rss()
+		if err != nil {
+			return 0, err
+		}
+		most = max(most, m)
+	}
+	return most, nil
 }
 
 func dialAll(s system, n int) ([]conn, error) {

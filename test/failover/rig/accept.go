@@ -22,27 +22,17 @@ type Acceptance struct {
 	all map[string][]moment // by server; guarded by mu
 }
 
-const (
-	probeEvery = 3 * time.Millisecond
-	probeLimit = 10 * time.Second
-)
+const probeLimit = 10 * time.Second
 
 // Probe asks a server until ctx ends.
-func (a *Acceptance) Probe(ctx context.Context, r *Redis) {
+func (a *Acceptance) Probe(ctx context.Context, r *Redis, p *pace) {
 	var c *Conn
 	defer func() {
 		if c != nil {
 			c.Close()
 		}
 	}()
-	tick := time.NewTicker(probeEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	for ; ctx.Err() == nil; p.wait(ctx, probeEvery) {
 		if c == nil {
 			nc, err := DialLimit(r.Addr, probeLimit)
 			if err != nil {
@@ -187,8 +177,8 @@ func (a *Acceptance) Two(t time.Time) time.Duration {
 	return sum
 }
 
-// Gap is the longest time from t on in which no server took a write.
-func (a *Acceptance) Gap(t time.Time) time.Duration {
+// Gap is the longest time from t on in which no server took a write, as longest is.
+func (a *Acceptance) Gap(t, slow time.Time) time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var done []time.Time
@@ -199,15 +189,18 @@ func (a *Acceptance) Gap(t time.Time) time.Duration {
 			}
 		}
 	}
-	return longest(t, done)
+	return longest(t, slow, done)
 }
 
-// longest is the longest time between two of the moments, or t and the first.
-func longest(t time.Time, moments []time.Time) time.Duration {
+// longest is the longest time between two of the moments, or t and the first. From slow
+// on nobody asks often enough for short ones to mean something.
+func longest(t, slow time.Time, moments []time.Time) time.Duration {
 	slices.SortFunc(moments, time.Time.Compare)
 	var gap time.Duration
 	for _, m := range moments {
-		gap = max(gap, m.Sub(t))
+		if d := m.Sub(t); d > quiet || t.Before(slow) {
+			gap = max(gap, d)
+		}
 		t = m
 	}
 	return gap

@@ -28,9 +28,10 @@ type agents struct {
 	fronts []string // of the agents' Sentinel ports
 	store  *client.Client
 	follow *failover.Follower
-	// die is Case.Die; the agent that finds the file fuse dies of it, and takes it
-	// away first, so that one dies of it.
-	die, fuse string
+	// mortal: the agent that writes the register in the state that is in the file fuse
+	// dies of it, and takes the file away first, so that one dies of it.
+	mortal bool
+	fuse   string
 	// dial: clients follow the register by redisdial.
 	dial bool
 }
@@ -38,7 +39,7 @@ type agents struct {
 // arm lets the next agent that writes the register as Case.Die says die of it.
 func (t *Trial) arm() {
 	t.t.Helper()
-	if err := os.WriteFile(t.System.(*agents).fuse, nil, 0o644); err != nil {
+	if err := os.WriteFile(t.System.(*agents).fuse, []byte(t.Case.Die), 0o644); err != nil {
 		t.t.Fatalf("%v", err)
 	}
 }
@@ -51,7 +52,7 @@ func StartDoozer(t cluster.TB, n *Net, c Case, dial bool) *Group {
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	s := &agents{t: t, hosts: newHosts(t, n, Fence), dial: dial, die: string(c.Die), fuse: filepath.Join(t.TempDir(), "fuse")}
+	s := &agents{t: t, hosts: newHosts(t, n, Fence), dial: dial, mortal: c.Die != "", fuse: filepath.Join(t.TempDir(), "fuse")}
 	g := &Group{t: t, Net: n, Hosts: s.hosts, System: s, Store: StartStore(t, n)}
 	s.store = g.Store.Client()
 	settings := failover.DefaultConf()
@@ -95,8 +96,8 @@ func (s *agents) prepare(t cluster.TB, n *Net, h *Host, bins, store string) erro
 	s.dirs, s.fronts = append(s.dirs, dir), append(s.fronts, front)
 	h.log = filepath.Join(dir, "agent.log")
 	h.start = func() (*process, error) {
-		if s.die != "" {
-			return startProcess(h.log, filepath.Join(bins, "agent"), store, s.die, s.fuse, h.Name, h.Redis.Addr, h.Front, dir, port)
+		if s.mortal {
+			return startProcess(h.log, filepath.Join(bins, "agent"), store, s.fuse, h.Name, h.Redis.Addr, h.Front, dir, port)
 		}
 		return startProcess(h.log, filepath.Join(bins, "doozer"), "-a", store, "redis", "agent", "--group", doozerGroup,
 			"--name", h.Name, "--redis", h.Redis.Addr, "--announce", h.Front, "--dir", dir, "--sentinel", port)

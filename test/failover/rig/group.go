@@ -165,7 +165,12 @@ func (g *Group) StartGuard(h *Host) {
 // every byte, and a system that knows it.
 func (g *Group) Settle() {
 	g.t.Helper()
+	first := true
 	cluster.Eventually(g.t, settleLimit, "the group is whole", func() (bool, string) {
+		if !first {
+			time.Sleep(settleEvery)
+		}
+		first = false
 		for _, h := range g.Hosts {
 			// As a service manager does: an agent kills a Redis that hangs, as one may on a
 			// busy machine, and an agent that is started while the session of the one
@@ -181,7 +186,11 @@ func (g *Group) Settle() {
 	})
 }
 
-const settleLimit = 3 * time.Minute
+const (
+	settleLimit = 3 * time.Minute
+	// settleEvery is the pause between two looks, each of which asks all processes.
+	settleEvery = 40 * time.Millisecond
+)
 
 // follow tells whether m is the master of the other two and all agree.
 func (g *Group) follow(m *Host) (bool, string) {

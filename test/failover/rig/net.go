@@ -1,12 +1,10 @@
 package rig
 
 import (
-	"bytes"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 
 	"github.com/doozer-store/doozer/drill/cluster"
@@ -128,32 +126,6 @@ func (n *Net) hostOf(nc *net.TCPConn) string {
 		}
 	}
 	return Outside
-}
-
-// inodeOf is that of the socket with these two ends, as the kernel lists it; ""
-// where it does not.
-func inodeOf(own, other *net.TCPAddr) string {
-	b, err := os.ReadFile("/proc/net/tcp")
-	if err != nil {
-		return ""
-	}
-	// There may be thousands of lines, of connections that have ended.
-	at := bytes.Index(b, []byte(hexAddr(own)+" "+hexAddr(other)+" "))
-	if at < 0 {
-		return ""
-	}
-	line, _, _ := bytes.Cut(b[at:], []byte("\n"))
-	const inode = 8 // counted from the first address
-	if f := strings.Fields(string(line)); len(f) > inode {
-		return f[inode]
-	}
-	return ""
-}
-
-// hexAddr is an IPv4 address as the kernel writes it on this machine.
-func hexAddr(a *net.TCPAddr) string {
-	ip := a.IP.To4()
-	return fmt.Sprintf("%02X%02X%02X%02X:%04X", ip[3], ip[2], ip[1], ip[0], a.Port)
 }
 
 func holds(pid int, socket string) bool {

@@ -168,7 +168,7 @@ func (r *Redis) Try(args ...string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer c.Close()
+	defer c.drop()
 	return c.Do(args...)
 }
 

@@ -86,7 +86,7 @@ func (s *sentinels) ask(i int, args ...string) []string {
 	if err != nil {
 		return nil
 	}
-	defer c.Close()
+	defer c.drop()
 	answer, err := c.Do(append([]string{"SENTINEL"}, args...)...)
 	if err != nil {
 		return nil

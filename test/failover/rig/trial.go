@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/doozer-store/doozer/client/failover"
@@ -36,6 +37,17 @@ type Case struct {
 	Alone bool
 }
 
+// Needs names the kind of group that the case needs: one group does all cases of a kind.
+func (c Case) Needs() string {
+	switch {
+	case c.Die != "":
+		return "mortal agents"
+	case c.Conf != nil:
+		return "sync"
+	}
+	return "plain"
+}
+
 // Trial is one harm to a group under load, and what became of it.
 type Trial struct {
 	*Group
@@ -47,6 +59,8 @@ type Trial struct {
 	key     string
 	journal *Journal
 	accept  *Acceptance
+	pace    *pace
+	slow    time.Time // from when on the pace is slow
 	// oldProcess is the process of the old master's Redis.
 	oldProcess int
 }
@@ -84,14 +98,45 @@ type Outcome struct {
 	FullSyncs int64 `json:"full_syncs"`
 	// LostFile tells how what was saved compares with what was lost.
 	LostFile string `json:"lost_file,omitempty"`
-	Problem  string `json:"problem,omitempty"`
+	// Problem is why the trial came to no end.
+	Problem string `json:"problem,omitempty"`
+	// TookMs is the time from the first write to a group that is whole.
+	TookMs float64 `json:"took_ms"`
 	// Tilted: a Sentinel missed two seconds during the trial, on a busy machine, and
 	// did nothing for 30 s after.
 	Tilted bool `json:"tilted,omitempty"`
 }
 
-// enough writes come before the harm.
-const enough = 50
+// enough writes come before the harm, and some after it.
+const (
+	enough = 50
+	some   = 20
+)
+
+// pace is how often a trial's clients and probes ask. It is safe for concurrent use.
+type pace struct{ slow atomic.Bool }
+
+const (
+	// writeEvery and retryEvery are a client's pause after a write that was
+	// acknowledged and after one that was not.
+	writeEvery = 2 * time.Millisecond
+	retryEvery = 5 * time.Millisecond
+	probeEvery = 3 * time.Millisecond
+	// slowEvery is any pause once the harm has led to what it leads to: bringing back
+	// an old master takes Sentinel a while, in which other trials want the processors.
+	slowEvery = 20 * time.Millisecond
+)
+
+// wait waits for d, or slowEvery.
+func (p *pace) wait(ctx context.Context, d time.Duration) {
+	if p.slow.Load() {
+		d = slowEvery
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
 
 // outcomeLimit is how long a failover may take before the trial gives up.
 const outcomeLimit = 90 * time.Second
@@ -99,7 +144,7 @@ const outcomeLimit = 90 * time.Second
 // Run does one trial of a case to a group that is whole, and leaves it whole.
 func Run(g *Group, c Case, n int) Outcome {
 	g.t.Helper()
-	t := &Trial{Group: g, Case: c, key: fmt.Sprintf("log:%s:%d", c.Name, n), journal: &Journal{}, accept: &Acceptance{}}
+	t := &Trial{Group: g, Case: c, key: fmt.Sprintf("log:%s:%d", c.Name, n), journal: &Journal{}, accept: &Acceptance{}, pace: &pace{}}
 	t.Old = g.Host(g.Master())
 	t.oldProcess = t.Old.Redis.pid()
 	for _, h := range g.Hosts {
@@ -111,13 +156,14 @@ func Run(g *Group, c Case, n int) Outcome {
 	if c.Before != nil {
 		c.Before(t)
 	}
+	began := time.Now()
 	syncs, tilts, failovers := g.fullSyncs(), g.tilts(), g.failovers()
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	for _, h := range g.Hosts {
-		running.Go(func() { t.accept.Probe(ctx, h.Redis) })
+		running.Go(func() { t.accept.Probe(ctx, h.Redis, t.pace) })
 	}
-	w := &writers{t: g.t, group: g, key: t.key, wait: c.Wait, journal: t.journal}
+	w := &writers{t: g.t, group: g, key: t.key, wait: c.Wait, journal: t.journal, pace: t.pace}
 	running.Go(func() { w.run(ctx, t.Old) })
 	stop := func() { cancel(); running.Wait() }
 	defer stop()
@@ -129,18 +175,21 @@ func Run(g *Group, c Case, n int) Outcome {
 	harmed := time.Now()
 	c.Harm(t)
 	t.await(harmed)
+	t.slow = time.Now()
+	t.pace.slow.Store(true)
 	if c.Heal != nil {
 		c.Heal(t)
 	}
 	t.repair()
 	g.Settle()
-	t.awaitWrites(time.Now())
+	t.awaitWrites(time.Now(), some)
 	stop()
 	g.Settle()
 	for run, n := range g.fullSyncs() {
 		t.Out.FullSyncs += n - syncs[run]
 	}
 	t.judge(harmed)
+	t.Out.TookMs = ms(time.Since(began))
 	t.Out.Tilted, t.Out.Failovers = g.tilts() > tilts, g.failovers()-failovers
 	return t.Out
 }
@@ -151,13 +200,13 @@ func (t *Trial) await(harmed time.Time) {
 	case t.Case.Nobody:
 		t.awaitSilence()
 	case t.Case.Stays:
-		t.awaitWrites(harmed)
+		t.awaitWrites(harmed, enough)
 	default:
 		cluster.Eventually(t.t, outcomeLimit, "another server takes writes", func() (bool, string) {
 			server, _ := t.accept.first(harmed, t.Old.Name)
 			return server != "", server
 		})
-		t.awaitWrites(time.Now())
+		t.awaitWrites(time.Now(), enough)
 	}
 }
 
@@ -169,11 +218,11 @@ func (t *Trial) awaitSilence() {
 	})
 }
 
-// awaitWrites waits until the client that follows has written again.
-func (t *Trial) awaitWrites(since time.Time) {
+// awaitWrites waits until the client that follows has written so often again.
+func (t *Trial) awaitWrites(since time.Time, often int) {
 	cluster.Eventually(t.t, outcomeLimit, "the client writes again", func() (bool, string) {
 		n := t.journal.Acked(since)
-		return n >= enough, fmt.Sprint(n)
+		return n >= often, fmt.Sprint(n)
 	})
 }
 
@@ -253,7 +302,7 @@ func (t *Trial) judge(harmed time.Time) {
 	if server, first := t.accept.first(harmed, t.Old.Name); server != "" {
 		o.FirstWriteMs = ms(first.Sub(harmed))
 	}
-	o.NoWriteMs, o.ClientMs = ms(t.accept.Gap(harmed)), ms(longest(harmed, followed))
+	o.NoWriteMs, o.ClientMs = ms(t.accept.Gap(harmed, t.slow)), ms(longest(harmed, t.slow, followed))
 	o.TwoMs = ms(t.accept.Two(harmed))
 	if o.From != o.To {
 		_, last := t.accept.last(t.Old.Name)

@@ -51,6 +51,15 @@ func DialLimit(addr string, limit time.Duration) (*Conn, error) {
 // Close closes the connection.
 func (c *Conn) Close() { c.nc.Close() }
 
+// drop closes the connection without a trace: polls make thousands, and the kernel
+// would remember each for a minute.
+func (c *Conn) drop() {
+	if nc, ok := c.nc.(*net.TCPConn); ok {
+		nc.SetLinger(0)
+	}
+	c.nc.Close()
+}
+
 // Send writes a command and waits for nothing.
 func (c *Conn) Send(args ...string) error {
 	c.nc.SetWriteDeadline(time.Now().Add(c.limit))

@@ -18,10 +18,6 @@ const (
 	// long as dialling has no more time than reading.
 	clientLimit = time.Second
 	dialLimit   = 4 * time.Second
-	// writeEvery and retryEvery are a client's pause after a write that was
-	// acknowledged and after one that was not.
-	writeEvery = 2 * time.Millisecond
-	retryEvery = 5 * time.Millisecond
 	// waitMs is how long WAIT waits for replicas; less than clientLimit.
 	waitMs = 800
 )
@@ -35,6 +31,7 @@ type writers struct {
 	key     string
 	wait    int // replicas that WAIT waits for; 0: it is not asked
 	journal *Journal
+	pace    *pace
 }
 
 // run writes until ctx ends.
@@ -77,7 +74,7 @@ func (w *writers) follow(ctx context.Context) {
 			write.Err = err.Error()
 		}
 		w.journal.Add(write)
-		pause(ctx, err)
+		w.pause(ctx, err)
 	}
 }
 
@@ -138,17 +135,14 @@ func (w *writers) stick(ctx context.Context, master *Host) {
 			write.Err = err.Error()
 		}
 		w.journal.Add(write)
-		pause(ctx, err)
+		w.pause(ctx, err)
 	}
 }
 
-func pause(ctx context.Context, err error) {
+func (w *writers) pause(ctx context.Context, err error) {
 	d := writeEvery
 	if err != nil {
 		d = retryEvery
 	}
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
+	w.pace.wait(ctx, d)
 }

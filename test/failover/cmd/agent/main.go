@@ -1,7 +1,7 @@
 // Command agent is the agent of a Redis server that dies, by SIGKILL, of writing the
-// register in a given state, if a file called fuse is there, which it takes away.
+// register in the state that the file FUSE has, which it takes away.
 //
-//	agent STORE STATE FUSE NAME REDIS ANNOUNCE DIR SENTINEL
+//	agent STORE FUSE NAME REDIS ANNOUNCE DIR SENTINEL
 package main
 
 import (
@@ -22,8 +22,8 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 9 {
-		fmt.Fprintln(os.Stderr, "agent: STORE STATE FUSE NAME REDIS ANNOUNCE DIR SENTINEL")
+	if len(os.Args) != 8 {
+		fmt.Fprintln(os.Stderr, "agent: STORE FUSE NAME REDIS ANNOUNCE DIR SENTINEL")
 		os.Exit(64)
 	}
 	logging.Disable()
@@ -38,8 +38,7 @@ const group = "g"
 // mortal is a store whose client dies of writing the register in a state.
 type mortal struct {
 	session.Store
-	state failover.State
-	fuse  string
+	fuse string
 }
 
 func (m mortal) Txn(ctx context.Context, t client.Txn) (int64, error) {
@@ -52,7 +51,8 @@ func (m mortal) Txn(ctx context.Context, t client.Txn) (int64, error) {
 			continue
 		}
 		r, err := failover.ParseRegister(op.Value, rev)
-		if err == nil && r.State == m.state && os.Remove(m.fuse) == nil {
+		state, burns := os.ReadFile(m.fuse)
+		if err == nil && burns == nil && string(state) == string(r.State) && os.Remove(m.fuse) == nil {
 			syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {} // the signal comes
 		}
@@ -61,7 +61,7 @@ func (m mortal) Txn(ctx context.Context, t client.Txn) (int64, error) {
 }
 
 func run(ctx context.Context, args []string) error {
-	store, state, fuse := args[0], failover.State(args[1]), args[2]
+	store, fuse := args[0], args[1]
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	db, err := client.Open(ctx, store, client.WithLogger(log))
 	if err != nil {
@@ -69,13 +69,13 @@ func run(ctx context.Context, args []string) error {
 	}
 	defer db.Close()
 	a, err := agent.Open(ctx, agent.Config{
-		Store: mortal{db, state, fuse}, Group: group, Name: args[3], Redis: args[4], Announce: args[5], Dir: args[6],
-		Sentinel: args[7], Logger: log,
+		Store: mortal{db, fuse}, Group: group, Name: args[2], Redis: args[3], Announce: args[4], Dir: args[5],
+		Sentinel: args[6], Logger: log,
 	})
 	if err != nil {
 		return err
 	}
-	lis, err := net.Listen("tcp", args[7])
+	lis, err := net.Listen("tcp", args[6])
 	if err != nil {
 		return err
 	}

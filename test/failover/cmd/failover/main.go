@@ -1,45 +1,48 @@
 // Command failover does harm to Redis groups that doozer or Redis Sentinel watches
 // over, and says what became of each: see package failover.
 //
-//	failover -trials 30 -systems doozer,doozer=redisdial,sentinel=1s,sentinel=5s -cases kill-redis,switch -out results
+//	failover -trials 30 -par 4 -systems doozer,doozer=redisdial,sentinel=1s,sentinel=5s -cases kill-redis,switch -out results
+//	failover gate -rounds 10 -for 5s
+//
+// Several rigs work side by side, each with groups of its own, because a trial mostly
+// waits. What has been done is in the directory of results at any time: a signal ends
+// the run after the trials that go on, a second one at once.
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
+	"os/signal"
 	"slices"
 	"strings"
-	"time"
+	"syscall"
 
 	"github.com/redis/go-redis/v9/logging"
 
-	"github.com/doozer-store/doozer/drill/cluster"
 	"github.com/doozer-store/doozer/test/failover/rig"
 )
 
 type options struct {
 	trials  int
+	par     int
 	systems []string
-	cases   []string
+	cases   []rig.Case
 	out     string
 }
 
 func main() {
 	logging.Disable() // of go-redis
-	var o options
-	var systems, cases string
-	flag.IntVar(&o.trials, "trials", 30, "trials of each case")
-	flag.StringVar(&systems, "systems", "doozer,doozer=redisdial,sentinel=1s,sentinel=5s", "who watches over the servers")
-	flag.StringVar(&cases, "cases", "", "the cases, by name; empty: all")
-	flag.StringVar(&o.out, "out", "", "directory for results.json, table.txt and logs; empty: a temporary one")
-	flag.Parse()
-	o.systems = strings.Split(systems, ",")
-	if cases != "" {
-		o.cases = strings.Split(cases, ",")
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal is not caught
+	var failed bool
+	var err error
+	if len(os.Args) > 1 && os.Args[1] == "gate" {
+		err = gate(ctx, os.Args[2:])
+	} else {
+		failed, err = trials(ctx, os.Args[1:])
 	}
-	failed, err := run(o)
 	rig.CleanUp()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "failover:", err)
@@ -49,8 +52,27 @@ func main() {
 	}
 }
 
-// run does all trials; failed tells that some came to no end.
-func run(o options) (failed bool, err error) {
+// trials reads the command line and does all trials; failed tells that some came to no
+// end.
+func trials(ctx context.Context, args []string) (failed bool, err error) {
+	var o options
+	var systems, cases string
+	set := flag.NewFlagSet("failover", flag.ExitOnError)
+	set.IntVar(&o.trials, "trials", 30, "trials of each case")
+	set.IntVar(&o.par, "par", 1, "rigs side by side")
+	set.StringVar(&systems, "systems", "doozer,doozer=redisdial,sentinel=1s,sentinel=5s", "who watches over the servers")
+	set.StringVar(&cases, "cases", "", "the cases, by name; empty: all")
+	set.StringVar(&o.out, "out", "", "directory for results and logs; empty: a temporary one")
+	set.Parse(args)
+	o.systems = strings.Split(systems, ",")
+	for _, s := range o.systems {
+		if _, err := downAfter(s); err != nil && s != "doozer" && s != "doozer=redisdial" {
+			return false, err
+		}
+	}
+	if o.cases, err = chosen(cases); err != nil {
+		return false, err
+	}
 	if err := rig.Available(); err != nil {
 		return false, err
 	}
@@ -59,93 +81,25 @@ func run(o options) (failed bool, err error) {
 			return false, err
 		}
 	}
-	var rows []rig.Row
-	var trials []rig.Outcome
-	for _, c := range rig.Cases() {
-		if len(o.cases) > 0 && !slices.Contains(o.cases, c.Name) {
-			continue
-		}
-		for _, system := range o.systems {
-			if c.Doozer && !strings.HasPrefix(system, "doozer") {
-				continue
-			}
-			outs := runCase(o, system, c)
-			trials = append(trials, outs...)
-			row := rig.Sum(c, outs)
-			failed = failed || row.Problems > 0
-			rows = append(rows, row)
-			rig.Table(os.Stdout, []rig.Row{row})
-			if err := save(o.out, rows, trials); err != nil {
-				return failed, err
-			}
-		}
+	if _, err := rig.Build(); err != nil {
+		return false, err
 	}
-	fmt.Println()
-	rig.Table(os.Stdout, rows)
-	fmt.Println("results are in", o.out)
-	return failed, nil
+	return run(ctx, o)
 }
 
-// runCase does the trials of a case. A trial that comes to no end ends its group, and
-// the next one gets another.
-func runCase(o options, system string, c rig.Case) []rig.Outcome {
-	var outs []rig.Outcome
-	for round := 0; len(outs) < o.trials; round++ {
-		dir := filepath.Join(o.out, "logs", fmt.Sprintf("%s-%s-%d", system, c.Name, round))
-		os.RemoveAll(dir)
-		err := cluster.RunSolo(c.Name, dir, nil, func(t cluster.TB) {
-			g := start(t, system, c)
-			for len(outs) < o.trials {
-				out := rig.Run(g, c, len(outs))
-				outs = append(outs, out)
-				fmt.Printf("%s %s %d: %+v\n", time.Now().Format("15:04:05"), c.Name, len(outs), out)
-			}
-		})
-		if err != nil {
-			fmt.Println(err)
-			outs = append(outs, rig.Outcome{System: system, Case: c.Name, Problem: err.Error()})
-		} else {
-			if os.Getenv("DOOZER_TEST_KEEP") == "" {
-				os.RemoveAll(dir)
-			}
+// chosen are the cases of those names.
+func chosen(names string) ([]rig.Case, error) {
+	all := rig.Cases()
+	if names == "" {
+		return all, nil
+	}
+	var some []rig.Case
+	for name := range strings.SplitSeq(names, ",") {
+		i := slices.IndexFunc(all, func(c rig.Case) bool { return c.Name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("no case %q", name)
 		}
+		some = append(some, all[i])
 	}
-	return outs
-}
-
-func start(t cluster.TB, system string, c rig.Case) *rig.Group {
-	p, err := cluster.NewPorts()
-	if err != nil {
-		t.Fatalf("%v", err)
-	}
-	t.Cleanup(p.Close)
-	n := rig.NewNet(p)
-	t.Cleanup(n.Close)
-	switch system {
-	case "doozer", "doozer=redisdial":
-		return rig.StartDoozer(t, n, c, system != "doozer")
-	}
-	down, ok := strings.CutPrefix(system, "sentinel=")
-	if !ok {
-		t.Fatalf("no system %q", system)
-	}
-	d, err := time.ParseDuration(down)
-	if err != nil {
-		t.Fatalf("%v", err)
-	}
-	return rig.StartSentinel(t, n, d)
-}
-
-func save(dir string, rows []rig.Row, trials []rig.Outcome) error {
-	var table strings.Builder
-	rig.Table(&table, rows)
-	if err := os.WriteFile(filepath.Join(dir, "table.txt"), []byte(table.String()), 0o644); err != nil {
-		return err
-	}
-	f, err := os.Create(filepath.Join(dir, "results.json"))
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return rig.Save(f, rows, trials)
+	return some, nil
 }
