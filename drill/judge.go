@@ -2,6 +2,7 @@ package drill
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/doozer-store/doozer/drill/check"
@@ -71,7 +72,7 @@ func (e *evidence) verdict() (checks []Check, holes []int64) {
 func (e *evidence) beats() (written []check.Event, unsure int) {
 	for _, o := range e.ops {
 		switch {
-		case o.Kind != check.Write || !check.Match(sessionGlob, o.Path):
+		case o.Kind != check.Write || !strings.HasPrefix(o.Path, sessionDir+"/"):
 		case o.Outcome == check.OK:
 			written = append(written, check.Event{Path: o.Path, Value: o.Value, Rev: o.Rev, ID: o.ID})
 		case o.Outcome == check.Unknown:

@@ -115,8 +115,9 @@ func Merge(stretches []Stretch, volatile string, written []Event, unsure int) (l
 	for _, s := range stretches {
 		m.add(s)
 	}
+	glob := newMatcher(volatile)
 	for _, e := range written {
-		if m.steps[e.Rev] == nil && Match(volatile, e.Path) {
+		if m.steps[e.Rev] == nil && glob.match(e.Path) {
 			m.steps[e.Rev] = []Event{e}
 		}
 	}

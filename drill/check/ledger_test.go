@@ -44,13 +44,13 @@ func TestMerge(t *testing.T) {
 		"canary: a rev given twice": {[]Stretch{{"x", append(book[:5:5], book[4])}}, 0, "rev 4 changes /h/b twice"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			log, holes, err := Merge(c.stretches)
+			log, holes, err := Merge(c.stretches, "/s/*", nil, 0)
 			must(t, err, c.want)
 			if len(holes) != c.holes {
 				t.Errorf("holes %v", holes)
 			}
-			if c.want == "" && c.holes == 0 && len(log) != len(book) {
-				t.Errorf("%d of %d changes", len(log), len(book))
+			if c.want == "" && c.holes == 0 && len(log.Log()) != len(book) {
+				t.Errorf("%d of %d changes", len(log.Log()), len(book))
 			}
 		})
 	}

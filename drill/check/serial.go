@@ -169,7 +169,7 @@ func Answers(ops []Op, l *Ledger, history int64) error {
 	for _, o := range ops {
 		switch {
 		case o.Outcome == TooLate:
-			if o.At >= o.Rev || o.Rev > max(1, l.Rev()-history+1) {
+			if o.At >= o.Rev || o.Rev > l.lastOldest(history) {
 				p.addf("not too late: %v, with %d revs in all, of which %d are kept", o, l.Rev(), history)
 			}
 		case (o.Kind == Read || o.Kind == Local) && o.Outcome == OK && o.Rev != 0:
