@@ -14,8 +14,14 @@
 #   make campaign drills on real clusters FOR=1h, PAR=1 of them side by side;
 #                 OUT=dir gets the report; empty: a temporary one
 #   make failover Redis failover, doozer beside Redis Sentinel, TRIALS=30 of each harm
+#   make failover-gate  what the gate costs: redis-benchmark with and without agents
 #   make fuzz     every fuzz target, FOR=60s each
-#   make bench    Go benchmarks, then a cluster under load
+#   make bench    everything that test/bench measures, systems BENCHED side
+#                 by side, ROUNDS of it: hours; bench-quick: the main figures, under five
+#                 minutes; bench-growth: how cost grows, an hour;
+#                 bench-growth-quick: its small sizes. Results go to OUT; DOCS=docs
+#                 has tables and plots of docs/ written anew
+#   make bench-go the Go benchmarks of the packages, with allocations
 #   make lint     gofmt, vet, staticcheck
 #   make vuln     govulncheck
 #   make proto    generate the protocol code; make proto-check: is it fresh?
@@ -24,7 +30,7 @@ SHELL := /bin/bash
 GO    ?= go
 FOR   ?= 60s
 
-.PHONY: build demo setup test unit race cluster fuzz bench lint fmt-check vuln proto proto-check clean
+.PHONY: build demo setup test unit race cluster fuzz lint fmt-check vuln proto proto-check clean
 
 build:
 	$(GO) build -o bin/ ./cmd/...
@@ -87,20 +93,47 @@ campaign:
 	$(GO) run ./test/cluster/cmd/campaign -for $(FOR) -par $(PAR) -out "$(OUT)"
 
 # Redis failover by doozer's agents and, beside it, by Redis Sentinel: TRIALS of each
-# kind of harm; OUT as above. It takes hours with all; SYSTEMS and CASES choose.
+# kind of harm, by PAR rigs side by side, each of which uses a quarter of a processor; OUT
+# as above. SYSTEMS and CASES choose.
 TRIALS  ?= 30
+PAR     ?= 1
 SYSTEMS ?= doozer,doozer=redisdial,sentinel=1s,sentinel=5s
 CASES   ?=
-.PHONY: failover
+.PHONY: failover failover-gate
 failover:
-	$(GO) run ./test/failover/cmd/failover -trials $(TRIALS) -systems "$(SYSTEMS)" -cases "$(CASES)" -out "$(OUT)"
+	$(GO) run ./test/failover/cmd/failover -trials $(TRIALS) -par $(PAR) -systems "$(SYSTEMS)" -cases "$(CASES)" -out "$(OUT)"
+
+# What a master's gate costs: rounds of redis-benchmark SET, with agents and without them
+# in turn, each FOR_GATE long.
+ROUNDS   ?= 10
+FOR_GATE ?= 5s
+failover-gate:
+	$(GO) run ./test/failover/cmd/failover gate -rounds $(ROUNDS) -for $(FOR_GATE)
 
 fuzz:
 	.ci/fuzz $(FOR)
 
+# One harness for all systems, in a module of its own.
+BENCHED ?= doozer,doozer-unary,etcd,zookeeper,echo
+ROUNDS        ?= 5
+BENCH          = cd test/bench && $(GO) run . -out "$(abspath $(or $(OUT),bench-results))" $(if $(DOCS),-docs "$(abspath $(DOCS))")
+
+.PHONY: bench bench-quick bench-growth bench-growth-quick bench-go
 bench:
-	$(GO) test -run '^$$' -bench . -benchmem ./store ./consensus/... ./client ./client/ring ./server
-	$(GO) run ./test/cluster/cmd/load -start -op set,get,localget -callers 1,64,1000 -for 5s
+	$(BENCH) -work all -systems "$(BENCHED)" -rounds $(ROUNDS)
+
+bench-quick:
+	$(BENCH) -whole -work set,get,localget,fanout,kill -callers 1:1,64:16,1000:100 -watchers 1000 -keys 20000 \
+		-systems doozer,etcd,zookeeper -rounds 2 -for 1500ms -warm 500ms
+
+bench-growth:
+	$(BENCH) -work growth -systems doozer -rounds $(ROUNDS)
+
+bench-growth-quick:
+	$(BENCH) -work growth -quick -systems doozer -rounds 1 -for 1s -warm 300ms -keys 10000
+
+bench-go:
+	$(GO) test -run '^$$' -bench . -benchmem $$($(GO) list ./... | grep -v /test/)
 
 # Fails if an error branch of log, checkpoint or snapshot was executed by no test.
 .PHONY: errbranches

@@ -10,11 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
-
 	"github.com/doozer-store/doozer/client"
-	doozerpb "github.com/doozer-store/doozer/proto"
 )
 
 // doozer is this project, through its Go client or, with unary, through plain
@@ -174,15 +170,7 @@ func (d *doozer) dial(int) (conn, error) {
 	if err != nil || !d.unary {
 		return &doozerConn{Client: c}, err
 	}
-	var leader int
-	if err := until(30*time.Second, "a leader", func() (ok bool, err error) {
-		leader, err = d.leader()
-		return err == nil, err
-	}); err != nil {
-		return nil, err
-	}
-	cc, err := grpc.NewClient(d.addrs[leader], grpc.WithTransportCredentials(insecure.NewCredentials()))
-	return &unaryConn{doozerConn: doozerConn{Client: c}, cc: cc, api: doozerpb.NewDoozerClient(cc)}, err
+	return d.dialUnary(c)
 }
 
 // doozerConn is a client.Client.
@@ -255,30 +243,3 @@ func (c *doozerConn) watch(ctx context.Context, dir string, one bool, ready func
 }
 
 func (c *doozerConn) close() { c.Close() }
-
-// unaryConn makes its calls one by one, without ids: what a stub does.
-type unaryConn struct {
-	doozerConn
-	cc  *grpc.ClientConn
-	api doozerpb.DoozerClient
-}
-
-func (c *unaryConn) set(ctx context.Context, key string, value []byte) error {
-	_, err := c.api.Set(ctx, &doozerpb.SetRequest{Path: key, Value: value})
-	return err
-}
-
-func (c *unaryConn) get(ctx context.Context, key string) error {
-	_, err := c.api.Get(ctx, &doozerpb.GetRequest{Path: key})
-	return err
-}
-
-func (c *unaryConn) localGet(ctx context.Context, key string) error {
-	_, err := c.api.Get(ctx, &doozerpb.GetRequest{Path: key, Local: true})
-	return err
-}
-
-func (c *unaryConn) close() {
-	c.cc.Close()
-	c.doozerConn.close()
-}

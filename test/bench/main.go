@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/pprof"
 	"strconv"
 	"strings"
 	"time"
@@ -28,6 +29,7 @@ type options struct {
 	out     string
 	docs    string
 	render  string
+	profile string
 
 	at  *place    // the files that throughput work reads and writes
 	say *progress // of the run
@@ -78,6 +80,7 @@ func parse(args []string) (*options, error) {
 	fs.StringVar(&o.out, "out", "bench-results", "`directory` for results.json, results.md and plots")
 	fs.StringVar(&o.docs, "docs", "", "`directory` of documents whose tables and plots are written anew")
 	fs.StringVar(&o.render, "render", "", "measure nothing, show this results.json, `file`")
+	fs.StringVar(&o.profile, "profile", "", "`file` for a profile of the load's processor time: what the harness and the clients use")
 	list := fs.Bool("list", false, "say what work there is")
 	if err := fs.Parse(args); err != nil {
 		return nil, err
@@ -149,6 +152,17 @@ func run(o *options) error {
 	defer os.RemoveAll(dir)
 	if err := os.MkdirAll(o.out, 0o755); err != nil {
 		return err
+	}
+	if o.profile != "" {
+		f, err := os.Create(o.profile)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
 	}
 	r := newResults(o.systems, machine(dir))
 	fmt.Printf("%s\n%s\n", r.Machine, r.Load)

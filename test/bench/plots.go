@@ -70,6 +70,7 @@ func (r *results) against(works []*info, title, x string, figures ...string) *ch
 				v, ok := r.cell(w.Name, s).spread(f)
 				switch {
 				case !ok || v.median <= 0:
+				case w.Line != "" && len(figures) > 1: // too many labels
 				case w.Line != "":
 					beside.name, beside.alone = name+" "+w.Line, true
 					beside.points = append(beside.points, point{float64(w.X), v})

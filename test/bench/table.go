@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -29,7 +30,7 @@ func thousands(digits string) string {
 	return digits
 }
 
-// brief is one round's figures on one line.
+// brief is one round's figures on one line, without what the tables add.
 func brief(f figures, err error) string {
 	if err != nil {
 		return err.Error()
@@ -37,7 +38,9 @@ func brief(f figures, err error) string {
 	var parts []string
 	r := &results{Cells: map[string]map[string]*cell{"": {"": {Rounds: []figures{f}}}}}
 	for _, n := range r.names("") {
-		parts = append(parts, n+" "+short(f[n]))
+		if !slices.Contains([]string{"p90 ms", "p99.9 ms", "p99.99 ms", "max ms", "client µs/op"}, n) {
+			parts = append(parts, n+" "+short(f[n]))
+		}
 	}
 	return strings.Join(parts, "  ")
 }
@@ -61,7 +64,7 @@ func (r *results) table(out io.Writer) {
 			fmt.Fprintf(w, "  %s", name)
 			for _, s := range r.Systems {
 				if v, ok := r.cell(work, s).spread(name); ok {
-					fmt.Fprintf(w, "\t%s [%s .. %s]", short(v.median), short(v.min), short(v.max))
+					fmt.Fprintf(w, "\t%s", v)
 				} else {
 					fmt.Fprint(w, "\t-")
 				}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"strings"
@@ -29,11 +30,18 @@ func (z *zookeeper) name() string      { return "zookeeper" }
 func (z *zookeeper) nodes() []*process { return z.servers }
 
 func (z *zookeeper) settings() string {
-	target, err := filepath.EvalSymlinks(zkJar)
+	return "ZooKeeper " + output("dpkg-query", "-W", "-f", "${Version}", "zookeeper") + " on " + output("java", "-version") +
+		", -Xmx1g, maxClientCnxns=0, no admin server, else defaults; get is sync + get, list is sync + children; a set of a new key creates it"
+}
+
+// output is the first line that a program prints.
+func output(name string, args ...string) string {
+	out, err := exec.Command(name, args...).CombinedOutput()
 	if err != nil {
-		target = zkJar
+		return "of unknown version"
 	}
-	return filepath.Base(target) + ", -Xmx1g, maxClientCnxns=0, no admin server, else defaults; get is sync + get; a set of a new key creates it"
+	line, _, _ := strings.Cut(string(out), "\n")
+	return line
 }
 
 func (z *zookeeper) start(dir string, n int) error {
@@ -248,6 +256,9 @@ func (c *zkConn) localGet(_ context.Context, key string) error {
 }
 
 func (c *zkConn) list(_ context.Context, dir string) (int, error) {
+	if _, err := c.Sync(dir); err != nil {
+		return 0, err
+	}
 	l, _, err := c.Children(dir)
 	return len(l), err
 }
