@@ -27,7 +27,7 @@
 // 8 callers (load.go), each with a client of its own, work on 10 files: sets,
 // compare-and-sets, deletions, transactions, linearizable and local gets, lists at
 // present, past and future revs. A reader at each node stays there, whoever leads.
-// Some calls have a deadline that ends within an
+// 3 more rewrite a session each, of which nodes keep no history. Some calls have a deadline that ends within an
 // outage, so that there are unknown outcomes. 8 watchers (watchers.go) begin at
 // revs around the present, at the edge of the window and beyond it, or with a
 // snapshot, at one node after another, by the protocol and by the client library.
@@ -40,14 +40,18 @@
 // past all links. What observers were given must not contradict each other, and is
 // put together to the committed log; against that everything is held (judge.go):
 //
-//   - one history: observers agree, no rev is left out, none comes back.
+//   - one history: observers agree, no rev is left out, none comes back. An observer
+//     that was cut off may miss rewrites of sessions that have been forgotten: others
+//     were given them, or whoever wrote them tells.
 //   - linearizable: porcupine finds an order for each path, without the log's help.
 //     No answer in time is a failure.
 //   - serializable: all operations on all paths fit the order of the log, and time.
 //   - exactly once: each write is in the log as its caller was told: as a whole,
 //     once or not at all, its conditions fulfilled.
 //   - answers: local reads, past revs, refusals and TOO_LATE agree with the log.
-//   - watches: every rule for every watch; each has delivered all there was.
+//   - watches: every rule for every watch; each has delivered all there was. What may
+//     be forgotten of a session may be missing, and so it may from windows and past
+//     revs (check.Ledger.Volatile).
 //   - equal nodes: files, history and hashes are the same at all nodes.
 //   - processes: no node ended unbidden, none panicked, all came back.
 //   - serves: writes went on during the harm, if a majority could all hear each

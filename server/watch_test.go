@@ -415,7 +415,7 @@ func TestWatchBelowTheWindow(t *testing.T) {
 	d = runDirect(t, n, &doozerpb.WatchRequest{Glob: "/**", From: 15, NoResync: true})
 	d.next()
 	if m := d.next(); m != nil {
-		t.Errorf("got %v", m)
+		t.Fatalf("got %v", m)
 	}
 	if e := <-d.end; e.GetCode() != doozerpb.Code_TOO_LATE || e.Rev != 15 {
 		t.Errorf("ended with %v", e)

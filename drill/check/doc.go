@@ -4,7 +4,8 @@
 // checkers compare.
 //
 // The committed log is what everything is held against: [Merge] puts it together
-// from what watches at all nodes were given, [Ledger] finds things in it.
+// from what watches at all nodes were given, [Ledger] finds things in it, and
+// [Ledger.Volatile] which of them a store may have forgotten.
 //
 //   - [Linearizable]: the operations on each path have one order that every caller's
 //     view fits, found by porcupine without the log's help. A write of unknown

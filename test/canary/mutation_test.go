@@ -89,7 +89,7 @@ const drillTries = 3
 // drills makes the mutations that a drill is to notice run it.
 func drills(ms []mutation) []mutation {
 	for i := range ms {
-		ms[i].pkg, ms[i].run, ms[i].tries = "./test/canary", "TestDrill", drillTries
+		ms[i].pkg, ms[i].run, ms[i].tries = "./test/canary", "TestDrill", max(ms[i].tries, drillTries)
 	}
 	return ms
 }

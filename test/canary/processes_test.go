@@ -66,6 +66,17 @@ func processMutations() []mutation {
 			drill:     "kill-follower", caught: `check (equal nodes|processes): `,
 		},
 		{
+			name: "session-never-began", bug: "of a volatile file the creation is forgotten",
+			edits: []edit{{"store/volatile.go", "if e.Del || n.old[k-2].Del || ", "if "}},
+			drill: "kill-follower", caught: `check (answers|watches|equal nodes|one history): (?s:.*)/session/`,
+		},
+		{
+			name: "sessions-fill-the-window", bug: "forgotten revs count in the window",
+			edits: []edit{{"store/window.go", "	w.since(e.Rev)[0].node = nil\n	w.uncount(e)\n", "	w.since(e.Rev)[0].node = nil\n	w.bytes -= e.cost()\n"}},
+			drill: "kill-follower", caught: `check (answers|watches): (?s:.*)too late`,
+			tries: 6, // most windows are long
+		},
+		{
 			name: "fsync-error-ignored", bug: "a failed fsync, of the log or of a checkpoint, is taken for one that worked",
 			edits: []edit{
 				{"consensus/wal/append.go", "		return fmt.Errorf(\"wal: sync %s: %w\", l.active.name, err)\n", "		l.unsynced += 0\n"},

@@ -16,7 +16,7 @@ func watchMutations() []mutation {
 		},
 		{
 			name: "lost-under-starvation", bug: "a queue that is full drops the events and says nothing",
-			edits: []edit{{"server/hub.go", "		s.lag()\n	default:\n", "	default:\n"}},
+			edits: []edit{{"server/hub.go", "		s.lag()\n	default:\n", "		s.drop()\n		fallthrough\n	default:\n"}},
 			pkg:   "./server", run: "TestWatchSlow", caught: `FAIL: TestWatchSlow`,
 		},
 		{
@@ -38,8 +38,9 @@ func watchMutations() []mutation {
 		},
 		{
 			name: "rev-split-in-the-window", bug: "the changes of one rev that come from the window are split over messages",
-			edits: []edit{{"server/watch.go", "			if size >= w.s.limits.MessageBytes && ev.Rev != events[len(events)-1].Rev {\n", "			if size >= w.s.limits.MessageBytes {\n"}},
-			pkg:   "./server", run: "TestARevIsNeverSplit", caught: `from_the_window`,
+			edits: []edit{{"server/watch.go", "		if err := w.sendEvents(doozerpb.WatchResponse_EVENTS, events[len(events)-1].Rev, events); err != nil {\n			return err\n		}\n",
+				"		for i, e := range events {\n			if err := w.sendEvents(doozerpb.WatchResponse_EVENTS, e.Rev, events[i:i+1]); err != nil {\n				return err\n			}\n		}\n"}},
+			pkg: "./server", run: "TestARevIsNeverSplit", caught: `from_the_window`,
 		},
 		{
 			name: "event-twice", bug: "what the window has delivered comes from the queue once more",
