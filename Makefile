@@ -7,7 +7,8 @@
 #                 processes, in their short form
 #   make race     unit tests under the race detector
 #   make canaries doozer broken on purpose in every way there is: the tests must
-#                 notice; make canaries-short: a few of them
+#                 notice; TestMutations says how many they did. make canaries-short:
+#                 a few of them
 #   make sim      SEEDS=n simulations of whole clusters, in PROCS processes, from
 #                 SEED on (the clock's)
 #   make cluster  fault tests on real processes, long form
@@ -64,7 +65,7 @@ canaries-short:
 	$(GO) test -count=1 -timeout 20m ./test/canary
 
 canaries:
-	DOOZER_TEST_LONG=1 $(GO) test -count=1 -v -timeout 90m ./test/canary
+	DOOZER_TEST_LONG=1 $(GO) test -count=1 -v -timeout 240m ./test/canary
 
 .PHONY: cluster-short
 cluster-short:

@@ -36,7 +36,8 @@ func TestMutations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range chosen(t) {
+	mutations, caught := chosen(t), 0
+	for _, m := range mutations {
 		t.Run(m.name, func(t *testing.T) {
 			lacks(t, m)
 			broken, err := flags(top, t.TempDir(), m.edits)
@@ -48,6 +49,7 @@ func TestMutations(t *testing.T) {
 				err = m.judge(out, err)
 				if err == nil {
 					t.Log(m.words(out))
+					caught++
 					return
 				}
 				if try >= m.tries {
@@ -56,6 +58,7 @@ func TestMutations(t *testing.T) {
 			}
 		})
 	}
+	t.Logf("%d of %d mutations caught", caught, len(mutations))
 }
 
 // TestControls runs the same tests and drills on the tree as it is: there they
