@@ -38,6 +38,7 @@ type callers struct {
 	list  []*caller
 	base  time.Time // of their clock
 	all   sync.WaitGroup
+	dog   sync.WaitGroup // of the watchdog
 	ended chan struct{} // closed when all have ended
 	bad   chan struct{} // closed when one failed
 	once  sync.Once
@@ -91,13 +92,14 @@ func (g *callers) start(loop func(*caller)) {
 	for _, c := range g.list {
 		g.all.Go(func() { loop(c) })
 	}
-	go g.watchdog()
+	g.dog.Go(g.watchdog)
 }
 
 // wait returns when all have ended, with what they counted.
 func (g *callers) wait() (total *histogram, tries int64, err error) {
 	g.all.Wait()
 	close(g.ended)
+	g.dog.Wait()
 	total = &histogram{}
 	for _, c := range g.list {
 		c.stop(nil)

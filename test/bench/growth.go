@@ -132,6 +132,10 @@ func growNodes(s system, o *options, _ int) (figures, error) {
 	return f, err
 }
 
+// inFlight is how many bytes the callers of growValues write at once, at most:
+// there are 64 of them, and fewer for large values.
+const inFlight = 8 << 20
+
 // growValues has values of n bytes, at most 64 MiB of them together.
 func growValues(s system, o *options, n int) (figures, error) {
 	keys := min(10_000, max(2*txnKeys, 64<<20/n))
@@ -139,7 +143,8 @@ func growValues(s system, o *options, n int) (figures, error) {
 	if _, err := fill(s, o, prefix, 0, keys, n); err != nil {
 		return nil, err
 	}
-	f, err := places(prefix, keys, n).several(s, o, 64, 16, "set", "get", "localget")
+	callers := min(64, max(4, inFlight/n))
+	f, err := places(prefix, keys, n).several(s, o, callers, min(callers, 16), "set", "get", "localget")
 	if err != nil {
 		return nil, err
 	}

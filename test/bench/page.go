@@ -163,7 +163,7 @@ func (r *results) block(name, at string, drawn []string) string {
 	}
 	for _, p := range drawn {
 		if belongs(p, name, works) {
-			fmt.Fprintf(&b, "![%s](%s%s.svg)\n", p, at, p)
+			fmt.Fprintf(&b, `<img src="%s%s.svg" alt="%s" width="49%%">`+"\n", at, p, p)
 		}
 	}
 	fmt.Fprintf(&b, "\n<sub>%d rounds, %s, doozerd %s</sub>\n", r.rounds(), r.Started.UTC().Format("2006-01-02"), r.Revision)

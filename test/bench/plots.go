@@ -113,6 +113,24 @@ var growthAxis = map[string]string{
 	"grow-dirs": "entries of the directory", "grow-callers": "callers",
 }
 
+// figureColors are the colours of figures, by the first word that one contains.
+var figureColors = []struct {
+	word  string
+	color int
+}{
+	{"one caller's set", 6}, {"one caller's get", 3}, {"on 100", 5}, {"localget", 2}, {"elsewhere", 4}, {"listed", 3}, {"list", 3}, {"writes", 1}, {"watches", 4},
+	{"event", 0}, {"set", 0}, {"get", 1}, {"memory", 2}, {"disk", 3}, {"restart", 7},
+}
+
+func colorOfFigure(name string) int {
+	for _, f := range figureColors {
+		if strings.Contains(name, f.word) {
+			return f.color
+		}
+	}
+	return len(palette) - 1
+}
+
 // growthPlots draws, of a series, all figures of one unit together.
 func (r *results) growthPlots(out map[string]*chart, series string, works []*info) {
 	names := map[string]bool{}
@@ -135,10 +153,10 @@ func (r *results) growthPlots(out map[string]*chart, series string, works []*inf
 			}
 		}
 		slices.Sort(sorted)
-		for k, n := range sorted {
+		for _, n := range sorted {
 			for _, s := range r.Systems {
-				l := line{name: strings.TrimSpace(strings.NewReplacer("server µs/event", "an event", "server µs", "", " MB/s", "", "/s", "", " MB", "").Replace(n)), color: k % len(palette), dashed: s != r.Systems[0]}
-				if l.dashed {
+				l := line{name: strings.TrimSpace(strings.NewReplacer("server µs/event", "an event", "server µs", "", " MB/s", "", "/s", "", " MB", "").Replace(n)), color: colorOfFigure(n), dashed: strings.Contains(n, "p99") || s != r.Systems[0]}
+				if s != r.Systems[0] {
 					l.name = s + ", " + l.name
 				}
 				for _, w := range works {
