@@ -103,7 +103,7 @@ func (s *Store) write(c *Command) (Result, []*Event) {
 		if !e.Del {
 			e.Value = bytes.Clone(c.Ops[i].Value)
 		}
-		e.hash = e.sum()
+		e.finish()
 		s.link(n, e)
 		events = append(events, e)
 		nodes = append(nodes, n)

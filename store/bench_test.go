@@ -219,7 +219,14 @@ func BenchmarkIndexMatch(b *testing.B) {
 
 // BenchmarkCapture takes and encodes 10,000 changes of 100,000 files; capture
 // is the part that needs the lock.
+// BenchmarkCapture takes a Capture, and the records of it, for each so many writes.
 func BenchmarkCapture(b *testing.B) {
+	for _, n := range []int{10_000, 300_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) { benchmarkCapture(b, n) })
+	}
+}
+
+func benchmarkCapture(b *testing.B, writes int) {
 	s, paths := filled(b, 100_000)
 	s.Capture()
 	index := s.Index()
@@ -230,7 +237,7 @@ func BenchmarkCapture(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		b.StopTimer()
-		for i := range 10_000 {
+		for i := range writes {
 			index++
 			c.Ops[0].Path = paths[scatter(int(index)+i, len(paths))]
 			buf = c.Append(buf[:0])

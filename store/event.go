@@ -8,17 +8,14 @@ import (
 
 // Event is one change of one file, and the version of the file it made. It
 // never changes once the store has returned it, and holds on to nothing but
-// its own value.
+// its own value. What a later write asks of it comes first, within 64 bytes.
 type Event struct {
-	Path  string
-	Value []byte // nil if Del
-	Rev   int64
-	Time  int64 // nanoseconds since 1970, by the leader's clock; never falls from rev to rev
-	// Author is who made the change, Message what they said about it.
-	Author, Message string
+	Path string
+	Rev  int64
 
 	hash    uint64
-	ordinal uint8 // place among the events of its rev
+	size    uint32 // what it costs, in bytes
+	ordinal uint8  // place among the events of its rev
 
 	Del  bool
 	Last bool // the last event of its rev
@@ -26,6 +23,11 @@ type Event struct {
 	// dropped is set when no node holds the event any more and no Capture has it;
 	// it belongs to unsaved.
 	dropped bool
+
+	Value []byte // nil if Del
+	Time  int64  // nanoseconds since 1970, by the leader's clock; never falls from rev to rev
+	// Author is who made the change, Message what they said about it.
+	Author, Message string
 }
 
 // lone is the event of a write of one operation, as most are, and the list in
@@ -90,10 +92,14 @@ func (e *Event) sum() uint64 {
 	return d.Sum64()
 }
 
-// cost is what e counts for in the window, in bytes.
-func (e *Event) cost() int64 {
-	return int64(len(e.Path)+len(e.Value)+len(e.Author)+len(e.Message)) + eventOverhead
+// finish computes what depends on all the rest of e.
+func (e *Event) finish() {
+	e.hash = e.sum()
+	e.size = uint32(len(e.Path) + len(e.Value) + len(e.Author) + len(e.Message) + eventOverhead)
 }
+
+// cost is what e counts for in the window, in bytes.
+func (e *Event) cost() int64 { return int64(e.size) }
 
 // Info describes a file or a directory without its value.
 type Info struct {

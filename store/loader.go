@@ -98,7 +98,7 @@ func (l *Loader) addVersion(key, value []byte) string {
 	e := &Event{Path: d.Path, Value: bytes.Clone(d.Value), Rev: d.Rev, Time: d.Time,
 		Author: s.authors.share(d.Author), Message: s.messages.share(d.Message),
 		ordinal: d.ordinal, Del: d.Del, Last: d.Last}
-	e.hash = e.sum()
+	e.finish()
 	if e.Rev > s.oldest {
 		// Versions of one path come one after another and share its string.
 		if n := len(l.recent); n > 0 && l.recent[n-1].Path == e.Path {

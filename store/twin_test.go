@@ -173,7 +173,7 @@ func (w *twin) write(c Command) Result {
 		} else {
 			tree[op.Path] = e
 		}
-		e.hash = e.sum()
+		e.finish()
 		events = append(events, e)
 	}
 	if len(events) > 0 {

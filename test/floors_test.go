@@ -54,6 +54,7 @@ var rooms = []room{
 	{"examples/...", []string{"client", "client/..."}, "an example is a program as users write it"},
 	{"test/cluster/...", []string{"client", "proto", "drill/...", "test/cluster/..."}, "tests of processes see what a user sees"},
 	{"test/failover/...", []string{"client", "client/...", "proto", "drill/...", "test/failover/..."}, "tests of processes see what a user sees"},
+	{"test/loopback", nil, "addresses for tests, of whatever package"},
 	{"test/errbranch", nil, "it reads the tree as text"},
 	{"test/canary", nil, "it breaks the tree from outside; its tests run drills"},
 	{"test", nil, "tests of the tree"},

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/doozer-store/doozer/test/loopback"
 )
 
 // The tests in real_*_test.go run the verbs against doozerd itself: processes
@@ -77,7 +78,7 @@ func startReal(t *testing.T, n int, flags ...string) *realCluster {
 	c := &realCluster{t: t}
 	var members []string
 	for i := range n {
-		node := &realNode{name: string(rune('a' + i)), addr: freeAddr(t), peer: freeAddr(t)}
+		node := &realNode{name: string(rune('a' + i)), addr: loopback.Addr(t), peer: loopback.Addr(t)}
 		c.nodes = append(c.nodes, node)
 		members = append(members, node.name+"="+node.peer)
 	}
@@ -92,33 +93,6 @@ func startReal(t *testing.T, n int, flags ...string) *realCluster {
 	c.waitReady()
 	return c
 }
-
-// freeAddr is an address where nobody listens: of an address of loopback that is
-// this process's own, where the system allows that, so that nobody else, and no
-// connection that goes out, is given the port meanwhile.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	pid := os.Getpid()
-	host := fmt.Sprintf("127.%d.%d.%d", 1+pid>>16&0x7f, pid>>8&0xff, 1+pid%254)
-	for range 1000 {
-		lis, err := net.Listen("tcp", host+":0")
-		if err != nil {
-			lis, err = net.Listen("tcp", "127.0.0.1:0")
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		lis.Close()
-		if _, twice := given.LoadOrStore(lis.Addr().String(), true); !twice {
-			return lis.Addr().String()
-		}
-	}
-	t.Fatal("no port is free")
-	return ""
-}
-
-// given are the addresses that freeAddr has returned.
-var given sync.Map
 
 func (n *realNode) start(t *testing.T) {
 	t.Helper()

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/doozer-store/doozer/test/loopback"
 )
 
 // buffer is a bytes.Buffer for several goroutines.
@@ -126,18 +128,7 @@ func TestVersionAndHelp(t *testing.T) {
 
 // TestServesUntilSignal runs a node by its environment alone.
 func TestServesUntilSignal(t *testing.T) {
-	// An address of loopback that is this process's own, where the system allows
-	// that: nobody else is given the port meanwhile.
-	pid := os.Getpid()
-	lis, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.%d:0", 1+pid>>16&0x7f, pid>>8&0xff, 1+pid%254))
-	if err != nil {
-		lis, err = net.Listen("tcp", "127.0.0.1:0")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	web := lis.Addr().String()
-	_ = lis.Close()
+	web := loopback.Addr(t)
 	dir := t.TempDir()
 	env := []string{"DOOZERD_DATA_DIR=" + dir, "DOOZERD_LISTEN=127.0.0.1:0", "DOOZERD_PEER_LISTEN=127.0.0.1:0", "DOOZERD_WEB=" + web, "DOOZERD_LOG_FORMAT=json", "HOME=/"}
 	for range 2 { // the second time on the data of the first

@@ -95,23 +95,7 @@ type memAddr string
 func (a memAddr) Network() string { return "tcp" }
 func (a memAddr) String() string  { return string(a) }
 
-// listenTCP listens at an address of loopback that is this process's own, where
-// the system allows that: nobody else, and no connection that goes out, is given
-// its ports meanwhile.
-func listenTCP(t testing.TB) net.Listener {
-	t.Helper()
-	pid := os.Getpid()
-	l, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.%d:0", 1+pid>>16&0x7f, pid>>8&0xff, 1+pid%254))
-	if err != nil {
-		l, err = net.Listen("tcp", "127.0.0.1:0")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return l
-}
-
-// relisten listens again at an address of listenTCP.
+// relisten listens again at an address of loopback.Listen.
 func relisten(t testing.TB, addr string) net.Listener {
 	t.Helper()
 	l, err := net.Listen("tcp", addr)

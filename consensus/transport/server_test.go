@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/doozer-store/doozer/proto/peerpb"
+	"github.com/doozer-store/doozer/test/loopback"
 )
 
 // stranger starts node 1, whose peer 2 is the test itself, with a plain grpc
@@ -284,7 +285,7 @@ func FuzzEnvelope(f *testing.F) {
 func BenchmarkAppends(b *testing.B) {
 	for _, size := range []int{300, 30_000} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
-			ns := nodesAt(b, []net.Listener{listenTCP(b), listenTCP(b)}, nil)
+			ns := nodesAt(b, []net.Listener{loopback.Listen(b), loopback.Listen(b)}, nil)
 			r := &counter{want: make(chan int, 1), done: make(chan struct{})}
 			_ = ns[1].Close()
 			ns[0].waitConn(b, "refused 2")

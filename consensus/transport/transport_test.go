@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/doozer-store/doozer/proto/peerpb"
+	"github.com/doozer-store/doozer/test/loopback"
 )
 
 // patient are limits that only a hang exceeds, for tests on TCP in which no
@@ -28,7 +29,7 @@ func patient(c *Config) {
 }
 
 func TestThreeNodes(t *testing.T) {
-	ns := nodesAt(t, []net.Listener{listenTCP(t), listenTCP(t), listenTCP(t)}, patient)
+	ns := nodesAt(t, []net.Listener{loopback.Listen(t), loopback.Listen(t), loopback.Listen(t)}, patient)
 	const n = 2000
 	for i := range uint64(n) {
 		for to := uint64(2); to <= 3; to++ {
@@ -186,8 +187,8 @@ func TestKill(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts processes")
 	}
-	lis := listenTCP(t)
-	free := listenTCP(t)
+	lis := loopback.Listen(t)
+	free := loopback.Listen(t)
 	addr := free.Addr().String()
 	_ = free.Close()
 	r := newRecorder()

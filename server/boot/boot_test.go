@@ -22,6 +22,7 @@ import (
 	doozerpb "github.com/doozer-store/doozer/proto"
 	"github.com/doozer-store/doozer/server"
 	"github.com/doozer-store/doozer/store"
+	"github.com/doozer-store/doozer/test/loopback"
 )
 
 // logBuffer collects log lines.
@@ -61,7 +62,7 @@ func newTestCluster(t *testing.T) *testCluster {
 	c := &testCluster{t: t, dir: t.TempDir(), nodes: map[string]*Node{}}
 	var parts []string
 	for _, name := range []string{"a", "b", "c"} {
-		parts = append(parts, name+"="+freeAddr(t))
+		parts = append(parts, name+"="+loopback.Addr(t))
 	}
 	c.spec = strings.Join(parts, ",")
 	t.Cleanup(func() {
@@ -74,33 +75,6 @@ func newTestCluster(t *testing.T) *testCluster {
 	})
 	return c
 }
-
-// freeAddr returns an address that nothing listens on, and none twice: of an
-// address of loopback that is this process's own, where the system allows that,
-// so that nobody else, and no connection that goes out, is given the port
-// meanwhile.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	pid := os.Getpid()
-	for range 1000 {
-		lis, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.%d:0", 1+pid>>16&0x7f, pid>>8&0xff, 1+pid%254))
-		if err != nil {
-			lis, err = net.Listen("tcp", "127.0.0.1:0")
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		lis.Close()
-		if _, twice := given.LoadOrStore(lis.Addr().String(), true); !twice {
-			return lis.Addr().String()
-		}
-	}
-	t.Fatal("no port is free")
-	return ""
-}
-
-// given are the addresses that freeAddr has returned.
-var given sync.Map
 
 func (c *testCluster) config(name string) Config {
 	return Config{

@@ -54,7 +54,7 @@ func Cases() []Case {
 			Heal: func(t *Trial) { t.Store.RegainMajority() },
 		},
 		{
-			Name: "empty-restart", What: "kill -9 of the master's Redis, started again at once, empty", Alone: true,
+			Name: "empty-restart", What: "kill -9 of the master's Redis, started again at once, empty", Alone: true, MayStay: true,
 			Harm: func(t *Trial) { t.Old.Redis.Kill(); t.Old.Redis.Wipe(); t.Old.Redis.Start() },
 		},
 		{
@@ -94,12 +94,12 @@ func waitCases() []Case {
 	for _, c := range []Case{
 		{Name: "wait-kill-redis", What: "kill -9 of the master's Redis", Harm: func(t *Trial) { t.Old.Redis.signal(syscall.SIGKILL) }},
 		{
-			Name: "wait-stop-both", What: "SIGSTOP of the master's Redis and its guard", Alone: true,
+			Name: "wait-stop-both", What: "SIGSTOP of the master's Redis and its guard",
 			Harm: func(t *Trial) { t.Old.PauseGuard(); t.Old.Redis.Pause() },
 			Heal: func(t *Trial) { t.Old.Redis.Resume(); t.Old.ResumeGuard() },
 		},
 		{
-			Name: "wait-cut-master", What: "the master's host cut off from all others", Alone: true,
+			Name: "wait-cut-master", What: "the master's host cut off from all others",
 			Harm: func(t *Trial) { t.Cut(t.Old) },
 			Heal: func(t *Trial) { t.Heal(t.Old) },
 		},
