@@ -125,19 +125,25 @@ func TestCutHoldsNewConnections(t *testing.T) {
 	expect(t, c, "x")
 }
 
-func TestOneWayCutLetsTheOtherWayThrough(t *testing.T) {
+// through is a connection through a link, by both of its ends.
+func through(t *testing.T, o Options) (l *Link, near, far net.Conn) {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close()
-	l := link(t, ln.Addr().String(), Options{})
-	near := dial(t, l)
-	far, err := ln.Accept()
-	if err != nil {
+	t.Cleanup(func() { ln.Close() })
+	l = link(t, ln.Addr().String(), o)
+	near = dial(t, l)
+	if far, err = ln.Accept(); err != nil {
 		t.Fatal(err)
 	}
-	defer far.Close()
+	t.Cleanup(func() { far.Close() })
+	return l, near, far
+}
+
+func TestOneWayCutLetsTheOtherWayThrough(t *testing.T) {
+	l, near, far := through(t, Options{})
 	l.Cut(Forward)
 	send(t, near, "lost for now")
 	expectSilence(t, far)
@@ -146,17 +152,7 @@ func TestOneWayCutLetsTheOtherWayThrough(t *testing.T) {
 }
 
 func TestCutHidesTheEndOfTheTarget(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	l := link(t, ln.Addr().String(), Options{})
-	near := dial(t, l)
-	far, err := ln.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
+	l, near, far := through(t, Options{})
 	l.Cut(Both)
 	far.Close()
 	expectSilence(t, near)
@@ -247,18 +243,7 @@ func TestFramesInAnyPieces(t *testing.T) {
 }
 
 func TestLoseReplyDropsTheFrameAndResets(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	l := link(t, ln.Addr().String(), Options{LoseReply: func(p []byte) bool { return string(p) == "secret" }})
-	near := dial(t, l)
-	far, err := ln.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer far.Close()
+	_, near, far := through(t, Options{LoseReply: func(p []byte) bool { return string(p) == "secret" }})
 	send(t, far, string(frame(frameData, "open")))
 	expect(t, near, string(frame(frameData, "open")))
 	send(t, far, string(frame(frameData, "secret")))
