@@ -127,8 +127,23 @@ func TestWipedNode(t *testing.T) {
 	}
 }
 
-func TestDamagedLog(t *testing.T) {
-	c := start(t, cluster.Options{})
+// segment is the log's segment of a node that is down, to be damaged.
+type segment struct {
+	path string
+	b    []byte
+	used int // bytes up to the last that is not zero
+}
+
+func (s *segment) write(t *testing.T) {
+	t.Helper()
+	if err := os.WriteFile(s.path, s.b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// killedUnderLoad kills a follower of c while there is load, which goes on.
+func killedUnderLoad(t *testing.T, c *cluster.Cluster) (*cluster.Load, *cluster.Node, *segment) {
+	t.Helper()
 	load := cluster.StartLoad(cluster.LoadOptions{Writers: 8, Clients: clients(c, 2), Prefix: "/load", ValueSize: 500})
 	load.Await(t, 1000)
 	n := c.Others(c.Leader())[0]
@@ -138,19 +153,20 @@ func TestDamagedLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	used := len(strings.TrimRight(string(b), "\x00"))
-	at := used / 2
-	b[at] ^= 0x40
-	if err := os.WriteFile(path, b, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("flipped a bit at %d of %d bytes in %s", at, used, path)
+	return load, n, &segment{path, b, len(strings.TrimRight(string(b), "\x00"))}
+}
+
+func TestDamagedLog(t *testing.T) {
+	c := start(t, cluster.Options{})
+	load, n, log := killedUnderLoad(t, c)
+	at := log.used / 2
+	log.b[at] ^= 0x40
+	log.write(t)
+	t.Logf("flipped a bit at %d of %d bytes in %s", at, log.used, log.path)
 	n.Start()
-	checkRefusal(t, n.ExitStatus(), n.Output(), regexp.QuoteMeta(filepath.Base(path)), "damage|corrupt|checksum|crc")
-	b[at] ^= 0x40
-	if err := os.WriteFile(path, b, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	checkRefusal(t, n.ExitStatus(), n.Output(), regexp.QuoteMeta(filepath.Base(log.path)), "damage|corrupt|checksum|crc")
+	log.b[at] ^= 0x40
+	log.write(t)
 	n.Restart()
 	c.Verify(c.Client(), "/load", load.Stop())
 }
@@ -162,20 +178,9 @@ func TestDamagedLog(t *testing.T) {
 func TestTornLog(t *testing.T) {
 	const sector = 512
 	c := start(t, cluster.Options{})
-	load := cluster.StartLoad(cluster.LoadOptions{Writers: 8, Clients: clients(c, 2), Prefix: "/load", ValueSize: 500})
-	load.Await(t, 1000)
-	n := c.Others(c.Leader())[0]
-	n.Kill()
-	path := largestFile(t, n.DataDir(), regexp.MustCompile(`(?i)(wal|log|seg)`))
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	used := len(strings.TrimRight(string(b), "\x00"))
-	clear(b[(used-1)/sector*sector:])
-	if err := os.WriteFile(path, b, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	load, n, log := killedUnderLoad(t, c)
+	clear(log.b[(log.used-1)/sector*sector:])
+	log.write(t)
 	n.Start()
 	ready := false
 	cluster.Eventually(t, cluster.StartLimit, "the node serves, or refuses to", func() (bool, string) {
