@@ -243,24 +243,29 @@ func (a *Agent) replicate(ctx context.Context, v *failover.View, addr string) er
 }
 
 // shutOld asks the Redis of a lost master to refuse writes, in the background:
-// its gate is open for some time yet if its agent hangs.
+// its gate is open for some time yet if its agent hangs. Clients are disconnected, and
+// once more when there is another master: who came back in between would stay, and be
+// refused, for as long as nobody makes that Redis a replica.
 func (a *Agent) shutOld(ctx context.Context, v *failover.View, addr string) {
 	done := make(chan struct{})
 	a.asked, a.shutDown = v.Epoch, done
 	t := a.redis.target
 	t.Addr = addr
 	a.wg.Go(func() {
-		ctx, cancel := context.WithTimeout(ctx, shutLimit)
-		defer cancel()
 		old := newServer(t)
 		defer old.close()
-		if err := old.set(ctx, "min-replicas-to-write", shut); err != nil {
+		if err := old.shutOff(ctx); err != nil {
 			a.log.Info("the old master was not reached", "addr", addr, "error", err)
 			return
 		}
-		old.killClients(ctx)
 		close(done)
 		a.wake()
+		ctx, cancel := context.WithTimeout(ctx, returnLimit)
+		defer cancel()
+		v, err := a.f.Wait(ctx, func(v failover.View) bool { return v.Register.State == failover.Running })
+		if err == nil && v.Register.Addr != addr {
+			old.killClients(ctx)
+		}
 	})
 }
 

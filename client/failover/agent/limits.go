@@ -12,6 +12,9 @@ const (
 	retryAfter = 50 * time.Millisecond
 	// shutLimit bounds the attempt to reach the Redis of a lost master.
 	shutLimit = time.Second
+	// returnLimit is for how long after that the clients of a lost master are
+	// disconnected once more, when there is another.
+	returnLimit = 10 * time.Second
 	// handOverLimit is how long writes may wait in a switch: the target then has
 	// not got everything, and the switch is called off.
 	handOverLimit = 2 * time.Second

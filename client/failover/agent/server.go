@@ -82,6 +82,17 @@ func (s *server) killClients(ctx context.Context) error {
 		s.do(ctx, "CLIENT", "KILL", "TYPE", "pubsub", "SKIPME", "yes"))
 }
 
+// shutOff makes it refuse writes, if it can be reached at once.
+func (s *server) shutOff(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, shutLimit)
+	defer cancel()
+	if err := s.set(ctx, "min-replicas-to-write", shut); err != nil {
+		return err
+	}
+	s.killClients(ctx) // who stays is refused
+	return nil
+}
+
 // info is INFO by field.
 type info map[string]string
 

@@ -50,6 +50,19 @@ func (j *Journal) Writes() []Write {
 	return all
 }
 
+// LastError is why the last write of clients that follow was not acknowledged; "" if
+// it was.
+func (j *Journal) LastError() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, w := range slices.Backward(j.writes) {
+		if !w.Stuck {
+			return w.Err
+		}
+	}
+	return ""
+}
+
 // Acked is how many writes of clients that follow were acknowledged since then.
 func (j *Journal) Acked(since time.Time) int {
 	j.mu.Lock()

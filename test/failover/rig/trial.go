@@ -231,7 +231,7 @@ func (t *Trial) awaitSilence() {
 func (t *Trial) awaitWrites(since time.Time, often int) {
 	cluster.Eventually(t.t, outcomeLimit, "the client writes again", func() (bool, string) {
 		n := t.journal.Acked(since)
-		return n >= often, fmt.Sprint(n)
+		return n >= often, fmt.Sprint(n, " writes; ", t.journal.LastError())
 	})
 }
 
