@@ -198,8 +198,13 @@ func (w *world) promote(r *simRedis) {
 func (w *world) kill(r *simRedis) {
 	w.say("%s: the process ends", r.addr)
 	if w.chance(50) && r.offset() > 0 {
-		// Something was on the disk: what it had at some time, or nothing.
-		r.disk, r.diskID = slices.Clone(r.log[:w.rng.IntN(len(r.log)+1)]), r.replid
+		// Something was on the disk: what it had at some time, mostly a moment ago, or
+		// nothing.
+		since := w.rng.IntN(len(r.log) + 1)
+		if w.chance(60) {
+			since = min(since, 1+w.rng.IntN(4))
+		}
+		r.disk, r.diskID = slices.Clone(r.log[:len(r.log)-since]), r.replid
 	} else {
 		r.disk = nil
 	}

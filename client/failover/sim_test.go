@@ -31,14 +31,16 @@ func TestSimulation(t *testing.T) {
 		nodes    int
 		change   func(*Conf)
 		lossless bool
+		restarts bool
 	}{
-		{"async", 3, nil, false},
-		{"sync 1", 3, func(c *Conf) { c.Sync = 1 }, false},
-		{"sync 2", 3, func(c *Conf) { c.Sync = 2 }, false},
-		{"five, sync 2", 5, func(c *Conf) { c.Sync = 2 }, false},
-		{"two", 2, nil, false},
-		{"strict", 3, func(c *Conf) { c.Strict = true }, false},
-		{"switches", 3, nil, true},
+		{name: "async", nodes: 3},
+		{name: "sync 1", nodes: 3, change: func(c *Conf) { c.Sync = 1 }},
+		{name: "sync 1, restarts", nodes: 3, change: func(c *Conf) { c.Sync = 1 }, restarts: true},
+		{name: "sync 2", nodes: 3, change: func(c *Conf) { c.Sync = 2 }},
+		{name: "five, sync 2", nodes: 5, change: func(c *Conf) { c.Sync = 2 }},
+		{name: "two", nodes: 2},
+		{name: "strict", nodes: 3, change: func(c *Conf) { c.Strict = true }},
+		{name: "switches", nodes: 3, lossless: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -48,7 +50,7 @@ func TestSimulation(t *testing.T) {
 					c.change(&conf)
 				}
 				w := newWorld(seed, c.nodes, conf)
-				w.lossless = c.lossless
+				w.lossless, w.restarts = c.lossless, c.restarts
 				w.run(400)
 				if w.fail == "" {
 					w.heal()
@@ -91,6 +93,8 @@ func (w *world) any() {
 		w.command()
 	case w.lossless:
 		w.step(a)
+	case w.restarts && w.chance(50):
+		w.restart(a.redis)
 	case n < 93:
 		w.tick(w.rng.IntN(3000))
 	case n < 95:
@@ -113,6 +117,17 @@ func (w *world) any() {
 		if !a.up {
 			a.up, a.started, a.session = true, false, ""
 		}
+	}
+}
+
+// restart ends a process and, mostly at once, starts it again, as an update of one server
+// after the other does.
+func (w *world) restart(r *simRedis) {
+	if r.up {
+		w.kill(r)
+	}
+	if w.chance(80) {
+		w.boot(r)
 	}
 }
 

@@ -92,6 +92,7 @@ type world struct {
 	startLog  []int        // what the last running master had at its start
 	acceptAny bool         // an operator accepted a loss
 	lossless  bool         // nothing has failed: only switches
+	restarts  bool         // processes are started again often
 }
 
 func newWorld(seed uint64, n int, conf Conf) *world {
@@ -302,6 +303,9 @@ func (w *world) checkRegister(old, next Register, by *simAgent) {
 		return
 	}
 	r := by.redis
+	if next.RunID != fmt.Sprint(r.runID) {
+		return // it names a process that has ended: its gate stays closed
+	}
 	if !r.master || next.Node != by.name {
 		bad("its Redis is no master")
 	}
