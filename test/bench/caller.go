@@ -39,8 +39,8 @@ type callers struct {
 	base  time.Time // of their clock
 	all   sync.WaitGroup
 	dog   sync.WaitGroup // of the watchdog
-	ended chan struct{} // closed when all have ended
-	bad   chan struct{} // closed when one failed
+	ended chan struct{}  // closed when all have ended
+	bad   chan struct{}  // closed when one failed
 	once  sync.Once
 }
 

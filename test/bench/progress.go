@@ -63,8 +63,15 @@ func (p *progress) note(format string, args ...any) {
 // end has a step done, and leaves a line.
 func (p *progress) end(line string) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.done++
+	p.mu.Unlock()
+	p.line(line)
+}
+
+// line leaves a line.
+func (p *progress) line(line string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.clear()
 	fmt.Fprintln(p.out, line)
 }
