@@ -70,7 +70,11 @@ func (w *world) run(steps int) {
 		a.up = true
 	}
 	for range steps {
-		w.any()
+		if w.restarts {
+			w.anyRestart()
+		} else {
+			w.any()
+		}
 		if w.fail != "" {
 			return
 		}
@@ -93,8 +97,6 @@ func (w *world) any() {
 		w.command()
 	case w.lossless:
 		w.step(a)
-	case w.restarts && w.chance(50):
-		w.restart(a.redis)
 	case n < 93:
 		w.tick(w.rng.IntN(3000))
 	case n < 95:
@@ -120,8 +122,32 @@ func (w *world) any() {
 	}
 }
 
-// restart ends a process and, mostly at once, starts it again, as an update of one server
-// after the other does.
+// anyRestart is one random thing in a group that writes much, and whose servers fail
+// together: what one has confirmed can then be gone, although it is there again.
+func (w *world) anyRestart() {
+	a := w.agents[w.rng.IntN(len(w.agents))]
+	switch n := w.rng.IntN(200); {
+	case n < 100:
+		w.step(a)
+	case n < 110:
+		w.replicate(a.redis)
+	case n < 180:
+		w.client()
+	case n < 195:
+		w.tick(1 + w.rng.IntN(50))
+	case n < 197:
+		w.expire()
+	default:
+		but := w.redis[w.rng.IntN(len(w.redis))]
+		for _, r := range w.redis {
+			if r != but {
+				w.restart(r)
+			}
+		}
+	}
+}
+
+// restart ends a process and, mostly at once, starts it again.
 func (w *world) restart(r *simRedis) {
 	if r.up {
 		w.kill(r)
