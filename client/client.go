@@ -19,6 +19,8 @@ type Client struct {
 	router *router
 	ids    ids
 	calls  callPool
+	// awaits has a token for each Await that may be out at a node.
+	awaits chan struct{}
 	// backoff is the pause before the next attempt; tests look into it.
 	backoff func(attempts int) time.Duration
 	// stop ends router.ctx, and with it everything.
@@ -37,7 +39,7 @@ func Open(ctx context.Context, target string, opts ...Option) (*Client, error) {
 	if err != nil {
 		return nil, &OpError{Op: "open", Err: err}
 	}
-	c := &Client{cfg: newConfig(opts), backoff: backoff}
+	c := &Client{cfg: newConfig(opts), backoff: backoff, awaits: make(chan struct{}, maxAwaits)}
 	life, stop := context.WithCancel(context.Background())
 	c.stop = stop
 	c.router = newRouter(life, &c.cfg, addrs)

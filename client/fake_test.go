@@ -271,6 +271,8 @@ func (c *fakeCluster) apply(n *fakeNode, r *doozerpb.Request) *doozerpb.Response
 		res.Result = &doozerpb.Response_List{List: c.page(op.List)}
 	case *doozerpb.Request_Rev:
 		res.Result = &doozerpb.Response_Rev{Rev: &doozerpb.RevResponse{Rev: c.rev, Oldest: c.oldest}}
+	case *doozerpb.Request_Await:
+		return c.await(r.GetTag(), op.Await)
 	case *doozerpb.Request_Self:
 		res.Result = &doozerpb.Response_Self{Self: &doozerpb.SelfResponse{Name: fmt.Sprintf("n%d", n.id), Version: "fake", Identity: "me"}}
 	case *doozerpb.Request_Nop:

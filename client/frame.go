@@ -32,11 +32,12 @@ const (
 	verbNop      verb = 11
 	verbRegister verb = 12
 	verbStatus   verb = 13
+	verbAwait    verb = 14
 )
 
 // String is the verb's name in errors and logs, the same as in the protocol.
 func (v verb) String() string {
-	names := [...]string{"get", "set", "del", "txn", "stat", "list", "rev", "self", "nop", "register", "status"}
+	names := [...]string{"get", "set", "del", "txn", "stat", "list", "rev", "self", "nop", "register", "status", "await"}
 	return names[v-verbGet]
 }
 

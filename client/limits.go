@@ -11,6 +11,13 @@ const (
 	// calls wait, to their deadline. maxCalls is a power of two, for tags.
 	maxCalls = 4096
 	maxBytes = 64 << 20
+	// maxAwaits is how many Awaits of the client may be out at once, so that they
+	// leave room for other calls: one more does not wait at the node, and comes
+	// back after awaitPause.
+	maxAwaits  = 2048
+	awaitPause = 100 * time.Millisecond
+	// awaitMax is how long one Await is let wait at a node.
+	awaitMax = time.Minute
 	// batchBytes and batchCalls bound one DoRequest; what is more goes in the
 	// next. A single larger request goes alone.
 	batchBytes = 512 << 10

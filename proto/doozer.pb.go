@@ -299,7 +299,7 @@ func (x StatusResponse_Role) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use StatusResponse_Role.Descriptor instead.
 func (StatusResponse_Role) EnumDescriptor() ([]byte, []int) {
-	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{32, 0}
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{34, 0}
 }
 
 type WatchResponse_Kind int32
@@ -366,7 +366,7 @@ func (x WatchResponse_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use WatchResponse_Kind.Descriptor instead.
 func (WatchResponse_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{34, 0}
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{36, 0}
 }
 
 // Header is in every response (on Do once for each message).
@@ -2052,6 +2052,161 @@ func (x *RevResponse) GetOldest() int64 {
 	return 0
 }
 
+// AwaitRequest asks for the files that match glob and have a rev below before:
+// those that are older than a write at before.
+type AwaitRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Glob   string                 `protobuf:"bytes,1,opt,name=glob,proto3" json:"glob,omitempty"`
+	Before int64                  `protobuf:"varint,2,opt,name=before,proto3" json:"before,omitempty"`
+	// What has to hold all the while. The first that does not ends the wait, with
+	// the error of a Txn that has it.
+	Conditions []*Condition `protobuf:"bytes,3,rep,name=conditions,proto3" json:"conditions,omitempty"`
+	// Answer also as soon as the newest of the files is not the one at this path.
+	// Empty: answer only when there is none.
+	Known string `protobuf:"bytes,4,opt,name=known,proto3" json:"known,omitempty"`
+	// Answer after so long whatever there is, in milliseconds; 0: at once.
+	WaitMs        uint32 `protobuf:"varint,5,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AwaitRequest) Reset() {
+	*x = AwaitRequest{}
+	mi := &file_doozer_v1_doozer_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AwaitRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AwaitRequest) ProtoMessage() {}
+
+func (x *AwaitRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_doozer_v1_doozer_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AwaitRequest.ProtoReflect.Descriptor instead.
+func (*AwaitRequest) Descriptor() ([]byte, []int) {
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *AwaitRequest) GetGlob() string {
+	if x != nil {
+		return x.Glob
+	}
+	return ""
+}
+
+func (x *AwaitRequest) GetBefore() int64 {
+	if x != nil {
+		return x.Before
+	}
+	return 0
+}
+
+func (x *AwaitRequest) GetConditions() []*Condition {
+	if x != nil {
+		return x.Conditions
+	}
+	return nil
+}
+
+func (x *AwaitRequest) GetKnown() string {
+	if x != nil {
+		return x.Known
+	}
+	return ""
+}
+
+func (x *AwaitRequest) GetWaitMs() uint32 {
+	if x != nil {
+		return x.WaitMs
+	}
+	return 0
+}
+
+type AwaitResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Header *Header                `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
+	// The rev, before or later, at which the conditions held and newest was.
+	Rev int64 `protobuf:"varint,2,opt,name=rev,proto3" json:"rev,omitempty"`
+	// The newest of the files, without its value. Absent: there is none, and as
+	// later changes have higher revs there will never be one.
+	Newest *File `protobuf:"bytes,3,opt,name=newest,proto3" json:"newest,omitempty"`
+	// The first look gave no answer.
+	Waited        bool `protobuf:"varint,4,opt,name=waited,proto3" json:"waited,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AwaitResponse) Reset() {
+	*x = AwaitResponse{}
+	mi := &file_doozer_v1_doozer_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AwaitResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AwaitResponse) ProtoMessage() {}
+
+func (x *AwaitResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_doozer_v1_doozer_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AwaitResponse.ProtoReflect.Descriptor instead.
+func (*AwaitResponse) Descriptor() ([]byte, []int) {
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *AwaitResponse) GetHeader() *Header {
+	if x != nil {
+		return x.Header
+	}
+	return nil
+}
+
+func (x *AwaitResponse) GetRev() int64 {
+	if x != nil {
+		return x.Rev
+	}
+	return 0
+}
+
+func (x *AwaitResponse) GetNewest() *File {
+	if x != nil {
+		return x.Newest
+	}
+	return nil
+}
+
+func (x *AwaitResponse) GetWaited() bool {
+	if x != nil {
+		return x.Waited
+	}
+	return false
+}
+
 type SelfRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -2060,7 +2215,7 @@ type SelfRequest struct {
 
 func (x *SelfRequest) Reset() {
 	*x = SelfRequest{}
-	mi := &file_doozer_v1_doozer_proto_msgTypes[24]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2072,7 +2227,7 @@ func (x *SelfRequest) String() string {
 func (*SelfRequest) ProtoMessage() {}
 
 func (x *SelfRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_doozer_v1_doozer_proto_msgTypes[24]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2085,7 +2240,7 @@ func (x *SelfRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SelfRequest.ProtoReflect.Descriptor instead.
 func (*SelfRequest) Descriptor() ([]byte, []int) {
-	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{24}
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{26}
 }
 
 type SelfResponse struct {
@@ -2101,7 +2256,7 @@ type SelfResponse struct {
 
 func (x *SelfResponse) Reset() {
 	*x = SelfResponse{}
-	mi := &file_doozer_v1_doozer_proto_msgTypes[25]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2113,7 +2268,7 @@ func (x *SelfResponse) String() string {
 func (*SelfResponse) ProtoMessage() {}
 
 func (x *SelfResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_doozer_v1_doozer_proto_msgTypes[25]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2126,7 +2281,7 @@ func (x *SelfResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SelfResponse.ProtoReflect.Descriptor instead.
 func (*SelfResponse) Descriptor() ([]byte, []int) {
-	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{25}
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *SelfResponse) GetHeader() *Header {
@@ -2165,7 +2320,7 @@ type NopRequest struct {
 
 func (x *NopRequest) Reset() {
 	*x = NopRequest{}
-	mi := &file_doozer_v1_doozer_proto_msgTypes[26]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2177,7 +2332,7 @@ func (x *NopRequest) String() string {
 func (*NopRequest) ProtoMessage() {}
 
 func (x *NopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_doozer_v1_doozer_proto_msgTypes[26]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2190,7 +2345,7 @@ func (x *NopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NopRequest.ProtoReflect.Descriptor instead.
 func (*NopRequest) Descriptor() ([]byte, []int) {
-	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{26}
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{28}
 }
 
 type NopResponse struct {
@@ -2202,7 +2357,7 @@ type NopResponse struct {
 
 func (x *NopResponse) Reset() {
 	*x = NopResponse{}
-	mi := &file_doozer_v1_doozer_proto_msgTypes[27]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2214,7 +2369,7 @@ func (x *NopResponse) String() string {
 func (*NopResponse) ProtoMessage() {}
 
 func (x *NopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_doozer_v1_doozer_proto_msgTypes[27]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2227,7 +2382,7 @@ func (x *NopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NopResponse.ProtoReflect.Descriptor instead.
 func (*NopResponse) Descriptor() ([]byte, []int) {
-	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{27}
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *NopResponse) GetHeader() *Header {
@@ -2245,7 +2400,7 @@ type RegisterRequest struct {
 
 func (x *RegisterRequest) Reset() {
 	*x = RegisterRequest{}
-	mi := &file_doozer_v1_doozer_proto_msgTypes[28]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2257,7 +2412,7 @@ func (x *RegisterRequest) String() string {
 func (*RegisterRequest) ProtoMessage() {}
 
 func (x *RegisterRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_doozer_v1_doozer_proto_msgTypes[28]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2270,7 +2425,7 @@ func (x *RegisterRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterRequest.ProtoReflect.Descriptor instead.
 func (*RegisterRequest) Descriptor() ([]byte, []int) {
-	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{28}
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{30}
 }
 
 type RegisterResponse struct {
@@ -2287,7 +2442,7 @@ type RegisterResponse struct {
 
 func (x *RegisterResponse) Reset() {
 	*x = RegisterResponse{}
-	mi := &file_doozer_v1_doozer_proto_msgTypes[29]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2299,7 +2454,7 @@ func (x *RegisterResponse) String() string {
 func (*RegisterResponse) ProtoMessage() {}
 
 func (x *RegisterResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_doozer_v1_doozer_proto_msgTypes[29]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2312,7 +2467,7 @@ func (x *RegisterResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterResponse.ProtoReflect.Descriptor instead.
 func (*RegisterResponse) Descriptor() ([]byte, []int) {
-	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{29}
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *RegisterResponse) GetHeader() *Header {
@@ -2351,7 +2506,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_doozer_v1_doozer_proto_msgTypes[30]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2363,7 +2518,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_doozer_v1_doozer_proto_msgTypes[30]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2376,7 +2531,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{30}
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{32}
 }
 
 type Member struct {
@@ -2398,7 +2553,7 @@ type Member struct {
 
 func (x *Member) Reset() {
 	*x = Member{}
-	mi := &file_doozer_v1_doozer_proto_msgTypes[31]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2410,7 +2565,7 @@ func (x *Member) String() string {
 func (*Member) ProtoMessage() {}
 
 func (x *Member) ProtoReflect() protoreflect.Message {
-	mi := &file_doozer_v1_doozer_proto_msgTypes[31]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2423,7 +2578,7 @@ func (x *Member) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Member.ProtoReflect.Descriptor instead.
 func (*Member) Descriptor() ([]byte, []int) {
-	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{31}
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Member) GetId() uint64 {
@@ -2514,7 +2669,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_doozer_v1_doozer_proto_msgTypes[32]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2526,7 +2681,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_doozer_v1_doozer_proto_msgTypes[32]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2539,7 +2694,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{32}
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *StatusResponse) GetHeader() *Header {
@@ -2700,7 +2855,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_doozer_v1_doozer_proto_msgTypes[33]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2712,7 +2867,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_doozer_v1_doozer_proto_msgTypes[33]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2725,7 +2880,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{33}
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *WatchRequest) GetGlob() string {
@@ -2787,7 +2942,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_doozer_v1_doozer_proto_msgTypes[34]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2799,7 +2954,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_doozer_v1_doozer_proto_msgTypes[34]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2812,7 +2967,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{34}
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *WatchResponse) GetHeader() *Header {
@@ -2865,6 +3020,7 @@ type Request struct {
 	//	*Request_Nop
 	//	*Request_Register
 	//	*Request_Status
+	//	*Request_Await
 	Op            isRequest_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2872,7 +3028,7 @@ type Request struct {
 
 func (x *Request) Reset() {
 	*x = Request{}
-	mi := &file_doozer_v1_doozer_proto_msgTypes[35]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2884,7 +3040,7 @@ func (x *Request) String() string {
 func (*Request) ProtoMessage() {}
 
 func (x *Request) ProtoReflect() protoreflect.Message {
-	mi := &file_doozer_v1_doozer_proto_msgTypes[35]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2897,7 +3053,7 @@ func (x *Request) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Request.ProtoReflect.Descriptor instead.
 func (*Request) Descriptor() ([]byte, []int) {
-	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{35}
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Request) GetTag() uint64 {
@@ -3020,6 +3176,15 @@ func (x *Request) GetStatus() *StatusRequest {
 	return nil
 }
 
+func (x *Request) GetAwait() *AwaitRequest {
+	if x != nil {
+		if x, ok := x.Op.(*Request_Await); ok {
+			return x.Await
+		}
+	}
+	return nil
+}
+
 type isRequest_Op interface {
 	isRequest_Op()
 }
@@ -3069,6 +3234,10 @@ type Request_Status struct {
 	Status *StatusRequest `protobuf:"bytes,13,opt,name=status,proto3,oneof"`
 }
 
+type Request_Await struct {
+	Await *AwaitRequest `protobuf:"bytes,14,opt,name=await,proto3,oneof"`
+}
+
 func (*Request_Get) isRequest_Op() {}
 
 func (*Request_Set) isRequest_Op() {}
@@ -3091,6 +3260,8 @@ func (*Request_Register) isRequest_Op() {}
 
 func (*Request_Status) isRequest_Op() {}
 
+func (*Request_Await) isRequest_Op() {}
+
 type Response struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Tag   uint64                 `protobuf:"varint,1,opt,name=tag,proto3" json:"tag,omitempty"`
@@ -3108,6 +3279,7 @@ type Response struct {
 	//	*Response_Nop
 	//	*Response_Register
 	//	*Response_Status
+	//	*Response_Await
 	Result        isResponse_Result `protobuf_oneof:"result"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3115,7 +3287,7 @@ type Response struct {
 
 func (x *Response) Reset() {
 	*x = Response{}
-	mi := &file_doozer_v1_doozer_proto_msgTypes[36]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3127,7 +3299,7 @@ func (x *Response) String() string {
 func (*Response) ProtoMessage() {}
 
 func (x *Response) ProtoReflect() protoreflect.Message {
-	mi := &file_doozer_v1_doozer_proto_msgTypes[36]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3140,7 +3312,7 @@ func (x *Response) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Response.ProtoReflect.Descriptor instead.
 func (*Response) Descriptor() ([]byte, []int) {
-	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{36}
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Response) GetTag() uint64 {
@@ -3265,6 +3437,15 @@ func (x *Response) GetStatus() *StatusResponse {
 	return nil
 }
 
+func (x *Response) GetAwait() *AwaitResponse {
+	if x != nil {
+		if x, ok := x.Result.(*Response_Await); ok {
+			return x.Await
+		}
+	}
+	return nil
+}
+
 type isResponse_Result interface {
 	isResponse_Result()
 }
@@ -3317,6 +3498,10 @@ type Response_Status struct {
 	Status *StatusResponse `protobuf:"bytes,13,opt,name=status,proto3,oneof"`
 }
 
+type Response_Await struct {
+	Await *AwaitResponse `protobuf:"bytes,14,opt,name=await,proto3,oneof"`
+}
+
 func (*Response_Error) isResponse_Result() {}
 
 func (*Response_Get) isResponse_Result() {}
@@ -3341,6 +3526,8 @@ func (*Response_Register) isResponse_Result() {}
 
 func (*Response_Status) isResponse_Result() {}
 
+func (*Response_Await) isResponse_Result() {}
+
 type DoRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Requests      []*Request             `protobuf:"bytes,1,rep,name=requests,proto3" json:"requests,omitempty"`
@@ -3350,7 +3537,7 @@ type DoRequest struct {
 
 func (x *DoRequest) Reset() {
 	*x = DoRequest{}
-	mi := &file_doozer_v1_doozer_proto_msgTypes[37]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3362,7 +3549,7 @@ func (x *DoRequest) String() string {
 func (*DoRequest) ProtoMessage() {}
 
 func (x *DoRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_doozer_v1_doozer_proto_msgTypes[37]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3375,7 +3562,7 @@ func (x *DoRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DoRequest.ProtoReflect.Descriptor instead.
 func (*DoRequest) Descriptor() ([]byte, []int) {
-	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{37}
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *DoRequest) GetRequests() []*Request {
@@ -3398,7 +3585,7 @@ type DoResponse struct {
 
 func (x *DoResponse) Reset() {
 	*x = DoResponse{}
-	mi := &file_doozer_v1_doozer_proto_msgTypes[38]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3410,7 +3597,7 @@ func (x *DoResponse) String() string {
 func (*DoResponse) ProtoMessage() {}
 
 func (x *DoResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_doozer_v1_doozer_proto_msgTypes[38]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3423,7 +3610,7 @@ func (x *DoResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DoResponse.ProtoReflect.Descriptor instead.
 func (*DoResponse) Descriptor() ([]byte, []int) {
-	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{38}
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *DoResponse) GetHeader() *Header {
@@ -3587,7 +3774,20 @@ const file_doozer_v1_doozer_proto_rawDesc = "" +
 	"\vRevResponse\x12)\n" +
 	"\x06header\x18\x01 \x01(\v2\x11.doozer.v1.HeaderR\x06header\x12\x10\n" +
 	"\x03rev\x18\x02 \x01(\x03R\x03rev\x12\x16\n" +
-	"\x06oldest\x18\x03 \x01(\x03R\x06oldest\"\r\n" +
+	"\x06oldest\x18\x03 \x01(\x03R\x06oldest\"\x9f\x01\n" +
+	"\fAwaitRequest\x12\x12\n" +
+	"\x04glob\x18\x01 \x01(\tR\x04glob\x12\x16\n" +
+	"\x06before\x18\x02 \x01(\x03R\x06before\x124\n" +
+	"\n" +
+	"conditions\x18\x03 \x03(\v2\x14.doozer.v1.ConditionR\n" +
+	"conditions\x12\x14\n" +
+	"\x05known\x18\x04 \x01(\tR\x05known\x12\x17\n" +
+	"\await_ms\x18\x05 \x01(\rR\x06waitMs\"\x8d\x01\n" +
+	"\rAwaitResponse\x12)\n" +
+	"\x06header\x18\x01 \x01(\v2\x11.doozer.v1.HeaderR\x06header\x12\x10\n" +
+	"\x03rev\x18\x02 \x01(\x03R\x03rev\x12'\n" +
+	"\x06newest\x18\x03 \x01(\v2\x0f.doozer.v1.FileR\x06newest\x12\x16\n" +
+	"\x06waited\x18\x04 \x01(\bR\x06waited\"\r\n" +
 	"\vSelfRequest\"\x83\x01\n" +
 	"\fSelfResponse\x12)\n" +
 	"\x06header\x18\x01 \x01(\v2\x11.doozer.v1.HeaderR\x06header\x12\x12\n" +
@@ -3663,7 +3863,7 @@ const file_doozer_v1_doozer_proto_rawDesc = "" +
 	"\fSNAPSHOT_END\x10\x02\x12\f\n" +
 	"\bPROGRESS\x10\x03\x12\n" +
 	"\n" +
-	"\x06RESYNC\x10\x04\"\xba\x04\n" +
+	"\x06RESYNC\x10\x04\"\xeb\x04\n" +
 	"\aRequest\x12\x10\n" +
 	"\x03tag\x18\x01 \x01(\x04R\x03tag\x12\x1d\n" +
 	"\n" +
@@ -3679,8 +3879,9 @@ const file_doozer_v1_doozer_proto_rawDesc = "" +
 	" \x01(\v2\x16.doozer.v1.SelfRequestH\x00R\x04self\x12)\n" +
 	"\x03nop\x18\v \x01(\v2\x15.doozer.v1.NopRequestH\x00R\x03nop\x128\n" +
 	"\bregister\x18\f \x01(\v2\x1a.doozer.v1.RegisterRequestH\x00R\bregister\x122\n" +
-	"\x06status\x18\r \x01(\v2\x18.doozer.v1.StatusRequestH\x00R\x06statusB\x04\n" +
-	"\x02op\"\xd5\x04\n" +
+	"\x06status\x18\r \x01(\v2\x18.doozer.v1.StatusRequestH\x00R\x06status\x12/\n" +
+	"\x05await\x18\x0e \x01(\v2\x17.doozer.v1.AwaitRequestH\x00R\x05awaitB\x04\n" +
+	"\x02op\"\x87\x05\n" +
 	"\bResponse\x12\x10\n" +
 	"\x03tag\x18\x01 \x01(\x04R\x03tag\x12(\n" +
 	"\x05error\x18\x02 \x01(\v2\x10.doozer.v1.ErrorH\x00R\x05error\x12*\n" +
@@ -3695,7 +3896,8 @@ const file_doozer_v1_doozer_proto_rawDesc = "" +
 	" \x01(\v2\x17.doozer.v1.SelfResponseH\x00R\x04self\x12*\n" +
 	"\x03nop\x18\v \x01(\v2\x16.doozer.v1.NopResponseH\x00R\x03nop\x129\n" +
 	"\bregister\x18\f \x01(\v2\x1b.doozer.v1.RegisterResponseH\x00R\bregister\x123\n" +
-	"\x06status\x18\r \x01(\v2\x19.doozer.v1.StatusResponseH\x00R\x06statusB\b\n" +
+	"\x06status\x18\r \x01(\v2\x19.doozer.v1.StatusResponseH\x00R\x06status\x120\n" +
+	"\x05await\x18\x0e \x01(\v2\x18.doozer.v1.AwaitResponseH\x00R\x05awaitB\b\n" +
 	"\x06result\";\n" +
 	"\tDoRequest\x12.\n" +
 	"\brequests\x18\x01 \x03(\v2\x12.doozer.v1.RequestR\brequests\"\x89\x01\n" +
@@ -3727,7 +3929,7 @@ const file_doozer_v1_doozer_proto_rawDesc = "" +
 	"\tREAD_ONLY\x10\x0f\x12\f\n" +
 	"\bSTOPPING\x10\x10\x12\x0f\n" +
 	"\vQUARANTINED\x10\x11\x12\f\n" +
-	"\bINTERNAL\x10\x122\xaa\x06\n" +
+	"\bINTERNAL\x10\x122\xe6\x06\n" +
 	"\x06Doozer\x124\n" +
 	"\x03Get\x12\x15.doozer.v1.GetRequest\x1a\x16.doozer.v1.GetResponse\x124\n" +
 	"\x03Set\x12\x15.doozer.v1.SetRequest\x1a\x16.doozer.v1.SetResponse\x124\n" +
@@ -3736,7 +3938,8 @@ const file_doozer_v1_doozer_proto_rawDesc = "" +
 	"\x04Stat\x12\x16.doozer.v1.StatRequest\x1a\x17.doozer.v1.StatResponse\x129\n" +
 	"\x04List\x12\x16.doozer.v1.ListRequest\x1a\x17.doozer.v1.ListResponse0\x01\x126\n" +
 	"\x03Log\x12\x15.doozer.v1.LogRequest\x1a\x16.doozer.v1.LogResponse0\x01\x124\n" +
-	"\x03Rev\x12\x15.doozer.v1.RevRequest\x1a\x16.doozer.v1.RevResponse\x127\n" +
+	"\x03Rev\x12\x15.doozer.v1.RevRequest\x1a\x16.doozer.v1.RevResponse\x12:\n" +
+	"\x05Await\x12\x17.doozer.v1.AwaitRequest\x1a\x18.doozer.v1.AwaitResponse\x127\n" +
 	"\x04Self\x12\x16.doozer.v1.SelfRequest\x1a\x17.doozer.v1.SelfResponse\x124\n" +
 	"\x03Nop\x12\x15.doozer.v1.NopRequest\x1a\x16.doozer.v1.NopResponse\x12C\n" +
 	"\bRegister\x12\x1a.doozer.v1.RegisterRequest\x1a\x1b.doozer.v1.RegisterResponse\x12=\n" +
@@ -3757,7 +3960,7 @@ func file_doozer_v1_doozer_proto_rawDescGZIP() []byte {
 }
 
 var file_doozer_v1_doozer_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_doozer_v1_doozer_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
+var file_doozer_v1_doozer_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
 var file_doozer_v1_doozer_proto_goTypes = []any{
 	(Code)(0),                // 0: doozer.v1.Code
 	(If_Kind)(0),             // 1: doozer.v1.If.Kind
@@ -3788,21 +3991,23 @@ var file_doozer_v1_doozer_proto_goTypes = []any{
 	(*LogResponse)(nil),      // 26: doozer.v1.LogResponse
 	(*RevRequest)(nil),       // 27: doozer.v1.RevRequest
 	(*RevResponse)(nil),      // 28: doozer.v1.RevResponse
-	(*SelfRequest)(nil),      // 29: doozer.v1.SelfRequest
-	(*SelfResponse)(nil),     // 30: doozer.v1.SelfResponse
-	(*NopRequest)(nil),       // 31: doozer.v1.NopRequest
-	(*NopResponse)(nil),      // 32: doozer.v1.NopResponse
-	(*RegisterRequest)(nil),  // 33: doozer.v1.RegisterRequest
-	(*RegisterResponse)(nil), // 34: doozer.v1.RegisterResponse
-	(*StatusRequest)(nil),    // 35: doozer.v1.StatusRequest
-	(*Member)(nil),           // 36: doozer.v1.Member
-	(*StatusResponse)(nil),   // 37: doozer.v1.StatusResponse
-	(*WatchRequest)(nil),     // 38: doozer.v1.WatchRequest
-	(*WatchResponse)(nil),    // 39: doozer.v1.WatchResponse
-	(*Request)(nil),          // 40: doozer.v1.Request
-	(*Response)(nil),         // 41: doozer.v1.Response
-	(*DoRequest)(nil),        // 42: doozer.v1.DoRequest
-	(*DoResponse)(nil),       // 43: doozer.v1.DoResponse
+	(*AwaitRequest)(nil),     // 29: doozer.v1.AwaitRequest
+	(*AwaitResponse)(nil),    // 30: doozer.v1.AwaitResponse
+	(*SelfRequest)(nil),      // 31: doozer.v1.SelfRequest
+	(*SelfResponse)(nil),     // 32: doozer.v1.SelfResponse
+	(*NopRequest)(nil),       // 33: doozer.v1.NopRequest
+	(*NopResponse)(nil),      // 34: doozer.v1.NopResponse
+	(*RegisterRequest)(nil),  // 35: doozer.v1.RegisterRequest
+	(*RegisterResponse)(nil), // 36: doozer.v1.RegisterResponse
+	(*StatusRequest)(nil),    // 37: doozer.v1.StatusRequest
+	(*Member)(nil),           // 38: doozer.v1.Member
+	(*StatusResponse)(nil),   // 39: doozer.v1.StatusResponse
+	(*WatchRequest)(nil),     // 40: doozer.v1.WatchRequest
+	(*WatchResponse)(nil),    // 41: doozer.v1.WatchResponse
+	(*Request)(nil),          // 42: doozer.v1.Request
+	(*Response)(nil),         // 43: doozer.v1.Response
+	(*DoRequest)(nil),        // 44: doozer.v1.DoRequest
+	(*DoResponse)(nil),       // 45: doozer.v1.DoResponse
 }
 var file_doozer_v1_doozer_proto_depIdxs = []int32{
 	0,  // 0: doozer.v1.Error.code:type_name -> doozer.v1.Code
@@ -3829,74 +4034,81 @@ var file_doozer_v1_doozer_proto_depIdxs = []int32{
 	5,  // 21: doozer.v1.LogResponse.header:type_name -> doozer.v1.Header
 	10, // 22: doozer.v1.LogResponse.events:type_name -> doozer.v1.Event
 	5,  // 23: doozer.v1.RevResponse.header:type_name -> doozer.v1.Header
-	5,  // 24: doozer.v1.SelfResponse.header:type_name -> doozer.v1.Header
-	5,  // 25: doozer.v1.NopResponse.header:type_name -> doozer.v1.Header
-	5,  // 26: doozer.v1.RegisterResponse.header:type_name -> doozer.v1.Header
-	5,  // 27: doozer.v1.StatusResponse.header:type_name -> doozer.v1.Header
-	3,  // 28: doozer.v1.StatusResponse.role:type_name -> doozer.v1.StatusResponse.Role
-	36, // 29: doozer.v1.StatusResponse.members:type_name -> doozer.v1.Member
-	5,  // 30: doozer.v1.WatchResponse.header:type_name -> doozer.v1.Header
-	4,  // 31: doozer.v1.WatchResponse.kind:type_name -> doozer.v1.WatchResponse.Kind
-	10, // 32: doozer.v1.WatchResponse.events:type_name -> doozer.v1.Event
-	11, // 33: doozer.v1.Request.get:type_name -> doozer.v1.GetRequest
-	13, // 34: doozer.v1.Request.set:type_name -> doozer.v1.SetRequest
-	15, // 35: doozer.v1.Request.del:type_name -> doozer.v1.DelRequest
-	19, // 36: doozer.v1.Request.txn:type_name -> doozer.v1.TxnRequest
-	21, // 37: doozer.v1.Request.stat:type_name -> doozer.v1.StatRequest
-	23, // 38: doozer.v1.Request.list:type_name -> doozer.v1.ListRequest
-	27, // 39: doozer.v1.Request.rev:type_name -> doozer.v1.RevRequest
-	29, // 40: doozer.v1.Request.self:type_name -> doozer.v1.SelfRequest
-	31, // 41: doozer.v1.Request.nop:type_name -> doozer.v1.NopRequest
-	33, // 42: doozer.v1.Request.register:type_name -> doozer.v1.RegisterRequest
-	35, // 43: doozer.v1.Request.status:type_name -> doozer.v1.StatusRequest
-	6,  // 44: doozer.v1.Response.error:type_name -> doozer.v1.Error
-	12, // 45: doozer.v1.Response.get:type_name -> doozer.v1.GetResponse
-	14, // 46: doozer.v1.Response.set:type_name -> doozer.v1.SetResponse
-	16, // 47: doozer.v1.Response.del:type_name -> doozer.v1.DelResponse
-	20, // 48: doozer.v1.Response.txn:type_name -> doozer.v1.TxnResponse
-	22, // 49: doozer.v1.Response.stat:type_name -> doozer.v1.StatResponse
-	24, // 50: doozer.v1.Response.list:type_name -> doozer.v1.ListResponse
-	28, // 51: doozer.v1.Response.rev:type_name -> doozer.v1.RevResponse
-	30, // 52: doozer.v1.Response.self:type_name -> doozer.v1.SelfResponse
-	32, // 53: doozer.v1.Response.nop:type_name -> doozer.v1.NopResponse
-	34, // 54: doozer.v1.Response.register:type_name -> doozer.v1.RegisterResponse
-	37, // 55: doozer.v1.Response.status:type_name -> doozer.v1.StatusResponse
-	40, // 56: doozer.v1.DoRequest.requests:type_name -> doozer.v1.Request
-	5,  // 57: doozer.v1.DoResponse.header:type_name -> doozer.v1.Header
-	41, // 58: doozer.v1.DoResponse.responses:type_name -> doozer.v1.Response
-	11, // 59: doozer.v1.Doozer.Get:input_type -> doozer.v1.GetRequest
-	13, // 60: doozer.v1.Doozer.Set:input_type -> doozer.v1.SetRequest
-	15, // 61: doozer.v1.Doozer.Del:input_type -> doozer.v1.DelRequest
-	19, // 62: doozer.v1.Doozer.Txn:input_type -> doozer.v1.TxnRequest
-	21, // 63: doozer.v1.Doozer.Stat:input_type -> doozer.v1.StatRequest
-	23, // 64: doozer.v1.Doozer.List:input_type -> doozer.v1.ListRequest
-	25, // 65: doozer.v1.Doozer.Log:input_type -> doozer.v1.LogRequest
-	27, // 66: doozer.v1.Doozer.Rev:input_type -> doozer.v1.RevRequest
-	29, // 67: doozer.v1.Doozer.Self:input_type -> doozer.v1.SelfRequest
-	31, // 68: doozer.v1.Doozer.Nop:input_type -> doozer.v1.NopRequest
-	33, // 69: doozer.v1.Doozer.Register:input_type -> doozer.v1.RegisterRequest
-	35, // 70: doozer.v1.Doozer.Status:input_type -> doozer.v1.StatusRequest
-	38, // 71: doozer.v1.Doozer.Watch:input_type -> doozer.v1.WatchRequest
-	42, // 72: doozer.v1.Doozer.Do:input_type -> doozer.v1.DoRequest
-	12, // 73: doozer.v1.Doozer.Get:output_type -> doozer.v1.GetResponse
-	14, // 74: doozer.v1.Doozer.Set:output_type -> doozer.v1.SetResponse
-	16, // 75: doozer.v1.Doozer.Del:output_type -> doozer.v1.DelResponse
-	20, // 76: doozer.v1.Doozer.Txn:output_type -> doozer.v1.TxnResponse
-	22, // 77: doozer.v1.Doozer.Stat:output_type -> doozer.v1.StatResponse
-	24, // 78: doozer.v1.Doozer.List:output_type -> doozer.v1.ListResponse
-	26, // 79: doozer.v1.Doozer.Log:output_type -> doozer.v1.LogResponse
-	28, // 80: doozer.v1.Doozer.Rev:output_type -> doozer.v1.RevResponse
-	30, // 81: doozer.v1.Doozer.Self:output_type -> doozer.v1.SelfResponse
-	32, // 82: doozer.v1.Doozer.Nop:output_type -> doozer.v1.NopResponse
-	34, // 83: doozer.v1.Doozer.Register:output_type -> doozer.v1.RegisterResponse
-	37, // 84: doozer.v1.Doozer.Status:output_type -> doozer.v1.StatusResponse
-	39, // 85: doozer.v1.Doozer.Watch:output_type -> doozer.v1.WatchResponse
-	43, // 86: doozer.v1.Doozer.Do:output_type -> doozer.v1.DoResponse
-	73, // [73:87] is the sub-list for method output_type
-	59, // [59:73] is the sub-list for method input_type
-	59, // [59:59] is the sub-list for extension type_name
-	59, // [59:59] is the sub-list for extension extendee
-	0,  // [0:59] is the sub-list for field type_name
+	17, // 24: doozer.v1.AwaitRequest.conditions:type_name -> doozer.v1.Condition
+	5,  // 25: doozer.v1.AwaitResponse.header:type_name -> doozer.v1.Header
+	9,  // 26: doozer.v1.AwaitResponse.newest:type_name -> doozer.v1.File
+	5,  // 27: doozer.v1.SelfResponse.header:type_name -> doozer.v1.Header
+	5,  // 28: doozer.v1.NopResponse.header:type_name -> doozer.v1.Header
+	5,  // 29: doozer.v1.RegisterResponse.header:type_name -> doozer.v1.Header
+	5,  // 30: doozer.v1.StatusResponse.header:type_name -> doozer.v1.Header
+	3,  // 31: doozer.v1.StatusResponse.role:type_name -> doozer.v1.StatusResponse.Role
+	38, // 32: doozer.v1.StatusResponse.members:type_name -> doozer.v1.Member
+	5,  // 33: doozer.v1.WatchResponse.header:type_name -> doozer.v1.Header
+	4,  // 34: doozer.v1.WatchResponse.kind:type_name -> doozer.v1.WatchResponse.Kind
+	10, // 35: doozer.v1.WatchResponse.events:type_name -> doozer.v1.Event
+	11, // 36: doozer.v1.Request.get:type_name -> doozer.v1.GetRequest
+	13, // 37: doozer.v1.Request.set:type_name -> doozer.v1.SetRequest
+	15, // 38: doozer.v1.Request.del:type_name -> doozer.v1.DelRequest
+	19, // 39: doozer.v1.Request.txn:type_name -> doozer.v1.TxnRequest
+	21, // 40: doozer.v1.Request.stat:type_name -> doozer.v1.StatRequest
+	23, // 41: doozer.v1.Request.list:type_name -> doozer.v1.ListRequest
+	27, // 42: doozer.v1.Request.rev:type_name -> doozer.v1.RevRequest
+	31, // 43: doozer.v1.Request.self:type_name -> doozer.v1.SelfRequest
+	33, // 44: doozer.v1.Request.nop:type_name -> doozer.v1.NopRequest
+	35, // 45: doozer.v1.Request.register:type_name -> doozer.v1.RegisterRequest
+	37, // 46: doozer.v1.Request.status:type_name -> doozer.v1.StatusRequest
+	29, // 47: doozer.v1.Request.await:type_name -> doozer.v1.AwaitRequest
+	6,  // 48: doozer.v1.Response.error:type_name -> doozer.v1.Error
+	12, // 49: doozer.v1.Response.get:type_name -> doozer.v1.GetResponse
+	14, // 50: doozer.v1.Response.set:type_name -> doozer.v1.SetResponse
+	16, // 51: doozer.v1.Response.del:type_name -> doozer.v1.DelResponse
+	20, // 52: doozer.v1.Response.txn:type_name -> doozer.v1.TxnResponse
+	22, // 53: doozer.v1.Response.stat:type_name -> doozer.v1.StatResponse
+	24, // 54: doozer.v1.Response.list:type_name -> doozer.v1.ListResponse
+	28, // 55: doozer.v1.Response.rev:type_name -> doozer.v1.RevResponse
+	32, // 56: doozer.v1.Response.self:type_name -> doozer.v1.SelfResponse
+	34, // 57: doozer.v1.Response.nop:type_name -> doozer.v1.NopResponse
+	36, // 58: doozer.v1.Response.register:type_name -> doozer.v1.RegisterResponse
+	39, // 59: doozer.v1.Response.status:type_name -> doozer.v1.StatusResponse
+	30, // 60: doozer.v1.Response.await:type_name -> doozer.v1.AwaitResponse
+	42, // 61: doozer.v1.DoRequest.requests:type_name -> doozer.v1.Request
+	5,  // 62: doozer.v1.DoResponse.header:type_name -> doozer.v1.Header
+	43, // 63: doozer.v1.DoResponse.responses:type_name -> doozer.v1.Response
+	11, // 64: doozer.v1.Doozer.Get:input_type -> doozer.v1.GetRequest
+	13, // 65: doozer.v1.Doozer.Set:input_type -> doozer.v1.SetRequest
+	15, // 66: doozer.v1.Doozer.Del:input_type -> doozer.v1.DelRequest
+	19, // 67: doozer.v1.Doozer.Txn:input_type -> doozer.v1.TxnRequest
+	21, // 68: doozer.v1.Doozer.Stat:input_type -> doozer.v1.StatRequest
+	23, // 69: doozer.v1.Doozer.List:input_type -> doozer.v1.ListRequest
+	25, // 70: doozer.v1.Doozer.Log:input_type -> doozer.v1.LogRequest
+	27, // 71: doozer.v1.Doozer.Rev:input_type -> doozer.v1.RevRequest
+	29, // 72: doozer.v1.Doozer.Await:input_type -> doozer.v1.AwaitRequest
+	31, // 73: doozer.v1.Doozer.Self:input_type -> doozer.v1.SelfRequest
+	33, // 74: doozer.v1.Doozer.Nop:input_type -> doozer.v1.NopRequest
+	35, // 75: doozer.v1.Doozer.Register:input_type -> doozer.v1.RegisterRequest
+	37, // 76: doozer.v1.Doozer.Status:input_type -> doozer.v1.StatusRequest
+	40, // 77: doozer.v1.Doozer.Watch:input_type -> doozer.v1.WatchRequest
+	44, // 78: doozer.v1.Doozer.Do:input_type -> doozer.v1.DoRequest
+	12, // 79: doozer.v1.Doozer.Get:output_type -> doozer.v1.GetResponse
+	14, // 80: doozer.v1.Doozer.Set:output_type -> doozer.v1.SetResponse
+	16, // 81: doozer.v1.Doozer.Del:output_type -> doozer.v1.DelResponse
+	20, // 82: doozer.v1.Doozer.Txn:output_type -> doozer.v1.TxnResponse
+	22, // 83: doozer.v1.Doozer.Stat:output_type -> doozer.v1.StatResponse
+	24, // 84: doozer.v1.Doozer.List:output_type -> doozer.v1.ListResponse
+	26, // 85: doozer.v1.Doozer.Log:output_type -> doozer.v1.LogResponse
+	28, // 86: doozer.v1.Doozer.Rev:output_type -> doozer.v1.RevResponse
+	30, // 87: doozer.v1.Doozer.Await:output_type -> doozer.v1.AwaitResponse
+	32, // 88: doozer.v1.Doozer.Self:output_type -> doozer.v1.SelfResponse
+	34, // 89: doozer.v1.Doozer.Nop:output_type -> doozer.v1.NopResponse
+	36, // 90: doozer.v1.Doozer.Register:output_type -> doozer.v1.RegisterResponse
+	39, // 91: doozer.v1.Doozer.Status:output_type -> doozer.v1.StatusResponse
+	41, // 92: doozer.v1.Doozer.Watch:output_type -> doozer.v1.WatchResponse
+	45, // 93: doozer.v1.Doozer.Do:output_type -> doozer.v1.DoResponse
+	79, // [79:94] is the sub-list for method output_type
+	64, // [64:79] is the sub-list for method input_type
+	64, // [64:64] is the sub-list for extension type_name
+	64, // [64:64] is the sub-list for extension extendee
+	0,  // [0:64] is the sub-list for field type_name
 }
 
 func init() { file_doozer_v1_doozer_proto_init() }
@@ -3904,7 +4116,7 @@ func file_doozer_v1_doozer_proto_init() {
 	if File_doozer_v1_doozer_proto != nil {
 		return
 	}
-	file_doozer_v1_doozer_proto_msgTypes[35].OneofWrappers = []any{
+	file_doozer_v1_doozer_proto_msgTypes[37].OneofWrappers = []any{
 		(*Request_Get)(nil),
 		(*Request_Set)(nil),
 		(*Request_Del)(nil),
@@ -3916,8 +4128,9 @@ func file_doozer_v1_doozer_proto_init() {
 		(*Request_Nop)(nil),
 		(*Request_Register)(nil),
 		(*Request_Status)(nil),
+		(*Request_Await)(nil),
 	}
-	file_doozer_v1_doozer_proto_msgTypes[36].OneofWrappers = []any{
+	file_doozer_v1_doozer_proto_msgTypes[38].OneofWrappers = []any{
 		(*Response_Error)(nil),
 		(*Response_Get)(nil),
 		(*Response_Set)(nil),
@@ -3930,6 +4143,7 @@ func file_doozer_v1_doozer_proto_init() {
 		(*Response_Nop)(nil),
 		(*Response_Register)(nil),
 		(*Response_Status)(nil),
+		(*Response_Await)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -3937,7 +4151,7 @@ func file_doozer_v1_doozer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_doozer_v1_doozer_proto_rawDesc), len(file_doozer_v1_doozer_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   39,
+			NumMessages:   41,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

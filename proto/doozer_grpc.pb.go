@@ -32,6 +32,7 @@ const (
 	Doozer_List_FullMethodName     = "/doozer.v1.Doozer/List"
 	Doozer_Log_FullMethodName      = "/doozer.v1.Doozer/Log"
 	Doozer_Rev_FullMethodName      = "/doozer.v1.Doozer/Rev"
+	Doozer_Await_FullMethodName    = "/doozer.v1.Doozer/Await"
 	Doozer_Self_FullMethodName     = "/doozer.v1.Doozer/Self"
 	Doozer_Nop_FullMethodName      = "/doozer.v1.Doozer/Nop"
 	Doozer_Register_FullMethodName = "/doozer.v1.Doozer/Register"
@@ -66,6 +67,8 @@ type DoozerClient interface {
 	Log(ctx context.Context, in *LogRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LogResponse], error)
 	// Rev returns the store's rev.
 	Rev(ctx context.Context, in *RevRequest, opts ...grpc.CallOption) (*RevResponse, error)
+	// Await waits until no file that matches a glob is older than a given rev.
+	Await(ctx context.Context, in *AwaitRequest, opts ...grpc.CallOption) (*AwaitResponse, error)
 	// Self tells which node answers, and who it takes the caller for.
 	Self(ctx context.Context, in *SelfRequest, opts ...grpc.CallOption) (*SelfResponse, error)
 	// Nop goes through the log like a write, changes nothing and uses no rev.
@@ -187,6 +190,16 @@ func (c *doozerClient) Rev(ctx context.Context, in *RevRequest, opts ...grpc.Cal
 	return out, nil
 }
 
+func (c *doozerClient) Await(ctx context.Context, in *AwaitRequest, opts ...grpc.CallOption) (*AwaitResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AwaitResponse)
+	err := c.cc.Invoke(ctx, Doozer_Await_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *doozerClient) Self(ctx context.Context, in *SelfRequest, opts ...grpc.CallOption) (*SelfResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(SelfResponse)
@@ -285,6 +298,8 @@ type DoozerServer interface {
 	Log(*LogRequest, grpc.ServerStreamingServer[LogResponse]) error
 	// Rev returns the store's rev.
 	Rev(context.Context, *RevRequest) (*RevResponse, error)
+	// Await waits until no file that matches a glob is older than a given rev.
+	Await(context.Context, *AwaitRequest) (*AwaitResponse, error)
 	// Self tells which node answers, and who it takes the caller for.
 	Self(context.Context, *SelfRequest) (*SelfResponse, error)
 	// Nop goes through the log like a write, changes nothing and uses no rev.
@@ -331,6 +346,9 @@ func (UnimplementedDoozerServer) Log(*LogRequest, grpc.ServerStreamingServer[Log
 }
 func (UnimplementedDoozerServer) Rev(context.Context, *RevRequest) (*RevResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Rev not implemented")
+}
+func (UnimplementedDoozerServer) Await(context.Context, *AwaitRequest) (*AwaitResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Await not implemented")
 }
 func (UnimplementedDoozerServer) Self(context.Context, *SelfRequest) (*SelfResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Self not implemented")
@@ -501,6 +519,24 @@ func _Doozer_Rev_Handler(srv interface{}, ctx context.Context, dec func(interfac
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Doozer_Await_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AwaitRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DoozerServer).Await(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Doozer_Await_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DoozerServer).Await(ctx, req.(*AwaitRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Doozer_Self_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(SelfRequest)
 	if err := dec(in); err != nil {
@@ -621,6 +657,10 @@ var Doozer_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Rev",
 			Handler:    _Doozer_Rev_Handler,
+		},
+		{
+			MethodName: "Await",
+			Handler:    _Doozer_Await_Handler,
 		},
 		{
 			MethodName: "Self",

@@ -49,8 +49,8 @@ func (e *sharedEvent) buffer() mem.Buffer {
 
 // subscription is one watch's place in the hub.
 type subscription struct {
-	hub  *hub
-	glob *store.Glob
+	hub   *hub
+	globs []*store.Glob // guarded by hub.mu
 	// wake has a token when there is something to take.
 	wake chan struct{}
 
@@ -74,15 +74,47 @@ func newHub(l *Limits, m *Metrics) *hub {
 // subscribe adds a watch of glob. It gets every change whose publish begins
 // after the call. It returns nil when there are too many.
 func (h *hub) subscribe(glob *store.Glob) *subscription {
-	s := &subscription{hub: h, glob: glob, wake: make(chan struct{}, 1)}
+	s := &subscription{hub: h, wake: make(chan struct{}, 1)}
+	if !h.add(s, glob) {
+		return nil
+	}
+	return s
+}
+
+// notify adds one who wants to be woken by changes of the paths, and to be given
+// none: it is lagging for ever. It returns nil when there are too many.
+func (h *hub) notify(paths ...*store.Glob) *subscription {
+	s := &subscription{hub: h, wake: make(chan struct{}, 1), lagging: true}
+	if !h.add(s, paths...) {
+		return nil
+	}
+	return s
+}
+
+func (h *hub) add(s *subscription, globs ...*store.Glob) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.subs) >= h.limits.Watchers {
-		return nil
+		return false
 	}
 	h.subs[s] = struct{}{}
-	h.index.Add(glob, s)
-	return s
+	s.globs = globs
+	for _, g := range globs {
+		h.index.Add(g, s)
+	}
+	return true
+}
+
+// swap makes g the first of the watch's globs.
+func (s *subscription) swap(g *store.Glob) {
+	h := s.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.index.Remove(s.globs[0], s)
+	s.globs[0] = g
+	for _, g := range s.globs { // it may have been one of the others too
+		h.index.Add(g, s)
+	}
 }
 
 // close takes the watch out of the hub: nothing is queued afterwards.
@@ -90,7 +122,9 @@ func (s *subscription) close() {
 	h := s.hub
 	h.mu.Lock()
 	delete(h.subs, s)
-	h.index.Remove(s.glob, s)
+	for _, g := range s.globs {
+		h.index.Remove(g, s)
+	}
 	h.mu.Unlock()
 	s.mu.Lock()
 	s.drop()

@@ -63,6 +63,8 @@ func (in *intake) serve(r *request) {
 		in.write(r)
 	case verbGet, verbStat, verbList, verbRev:
 		in.read(r)
+	case verbAwait:
+		in.await(r)
 	case verbSelf:
 		in.answer(r, answer{msg: s.self(in.d.author)})
 	case verbStatus:

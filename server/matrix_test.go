@@ -66,6 +66,7 @@ func verbRows() map[string]struct {
 		"nop":      {&doozerpb.Request{Op: &doozerpb.Request_Nop{Nop: &doozerpb.NopRequest{}}}, isWrite},
 		"register": {&doozerpb.Request{Op: &doozerpb.Request_Register{Register: &doozerpb.RegisterRequest{}}}, isWrite},
 		"self":     {&doozerpb.Request{Op: &doozerpb.Request_Self{Self: &doozerpb.SelfRequest{}}}, isLocal},
+		"await":    {&doozerpb.Request{Op: &doozerpb.Request_Await{Await: &doozerpb.AwaitRequest{Glob: "/**", Before: 1}}}, isLocal},
 		"status":   {&doozerpb.Request{Op: &doozerpb.Request_Status{Status: &doozerpb.StatusRequest{}}}, isLocal},
 	}
 }

@@ -49,6 +49,10 @@ func unaryDo(ctx context.Context, c doozerpb.DoozerClient, r *doozerpb.Request) 
 		x := &doozerpb.Response_Rev{}
 		x.Rev, err = c.Rev(ctx, op.Rev)
 		out.Result = x
+	case *doozerpb.Request_Await:
+		x := &doozerpb.Response_Await{}
+		x.Await, err = c.Await(ctx, op.Await)
+		out.Result = x
 	case *doozerpb.Request_Self:
 		x := &doozerpb.Response_Self{}
 		x.Self, err = c.Self(ctx, op.Self)
@@ -98,7 +102,7 @@ func randomRequest(rng *rand.Rand, tag uint64, rev int64) *doozerpb.Request {
 	value := make([]byte, rng.IntN(30))
 	message := []string{"", "why", "\u2713"}[rng.IntN(3)]
 	r := &doozerpb.Request{Tag: tag}
-	switch rng.IntN(10) {
+	switch rng.IntN(11) {
 	case 0:
 		r.Op = &doozerpb.Request_Get{Get: &doozerpb.GetRequest{Path: path(), Rev: at(), Local: rng.IntN(2) == 0}}
 	case 1, 2, 3:
@@ -119,6 +123,12 @@ func randomRequest(rng *rand.Rand, tag uint64, rev int64) *doozerpb.Request {
 	case 8:
 		r.Op = &doozerpb.Request_List{List: &doozerpb.ListRequest{Glob: path(), Rev: at(), Limit: rng.Uint32N(3)}}
 	case 9:
+		x := &doozerpb.AwaitRequest{Glob: []string{"/**", "/d/*", path()}[rng.IntN(3)], Before: at(), Known: []string{"", path()}[rng.IntN(2)], WaitMs: rng.Uint32N(2)}
+		if rng.IntN(2) == 0 {
+			x.Conditions = []*doozerpb.Condition{{Path: path(), If: cond()}}
+		}
+		r.Op = &doozerpb.Request_Await{Await: x}
+	case 10:
 		r.Op = []*doozerpb.Request{
 			{Op: &doozerpb.Request_Rev{Rev: &doozerpb.RevRequest{}}}, {Op: &doozerpb.Request_Nop{Nop: &doozerpb.NopRequest{}}},
 			{Op: &doozerpb.Request_Register{Register: &doozerpb.RegisterRequest{}}}, {Op: &doozerpb.Request_Self{Self: &doozerpb.SelfRequest{}}},

@@ -9,7 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// verb is an operation of the protocol. The values up to verbStatus are the
+// verb is an operation of the protocol. The values up to verbAwait are the
 // field numbers of Request.op minus 3, and of Response.result too.
 type verb uint8
 
@@ -25,18 +25,19 @@ const (
 	verbNop
 	verbRegister
 	verbStatus
+	verbAwait
 	verbLog
 	verbWatch
 	verbDo
 	verbs // how many there are
 
 	firstOp = 3 // field number of verbGet
-	ops     = verbStatus + 1
+	ops     = verbAwait + 1
 )
 
 var verbNames = [verbs]string{
 	"get", "set", "del", "txn", "stat", "list", "rev", "self", "nop",
-	"register", "status", "log", "watch", "do",
+	"register", "status", "await", "log", "watch", "do",
 }
 
 func (v verb) String() string { return verbNames[v] }
@@ -58,7 +59,7 @@ type request struct {
 	id      writeID
 	text    string // the write's message
 
-	msg proto.Message   // *TxnRequest, *ListRequest; nil for the others
+	msg proto.Message   // *TxnRequest, *ListRequest, *AwaitRequest; nil for the others
 	bad *doozerpb.Error // why the request is refused without looking further
 }
 
@@ -182,6 +183,14 @@ func (r *request) decodeOp(b []byte) error {
 	case verbList:
 		m := &doozerpb.ListRequest{}
 		r.msg = m
+		return proto.Unmarshal(b, m)
+	case verbAwait:
+		m := &doozerpb.AwaitRequest{}
+		r.msg = m
+		if err := countTxn(b); err != nil {
+			r.bad = fail(doozerpb.Code_BAD_REQUEST, "%v", err)
+			return nil
+		}
 		return proto.Unmarshal(b, m)
 	}
 	return nil

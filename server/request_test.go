@@ -26,7 +26,10 @@ func requests() *doozerpb.DoRequest {
 		{Tag: 9, Op: &doozerpb.Request_Nop{Nop: &doozerpb.NopRequest{}}},
 		{Tag: 10, Op: &doozerpb.Request_Register{Register: &doozerpb.RegisterRequest{}}},
 		{Tag: 11, Op: &doozerpb.Request_Status{Status: &doozerpb.StatusRequest{}}},
-		{Tag: 12},
+		{Tag: 12, Op: &doozerpb.Request_Await{Await: &doozerpb.AwaitRequest{
+			Glob: "/*", Before: 8, Conditions: []*doozerpb.Condition{{Path: "/c", If: unchanged}}, Known: "/k", WaitMs: 9,
+		}}},
+		{Tag: 13},
 		{},
 	}}
 }
@@ -63,6 +66,8 @@ func back(r *request) *doozerpb.Request {
 		out.Op = &doozerpb.Request_Nop{Nop: &doozerpb.NopRequest{}}
 	case verbRegister:
 		out.Op = &doozerpb.Request_Register{Register: &doozerpb.RegisterRequest{}}
+	case verbAwait:
+		out.Op = &doozerpb.Request_Await{Await: r.msg.(*doozerpb.AwaitRequest)}
 	case verbStatus:
 		out.Op = &doozerpb.Request_Status{Status: &doozerpb.StatusRequest{}}
 	}

@@ -57,7 +57,8 @@ type Server struct {
 	// stopping is closed when no request is taken any more.
 	stopping chan struct{}
 	stopOnce sync.Once
-	// wg counts the health goroutine and the receivers of Do streams.
+	// wg counts the health goroutine, the receivers of Do streams and their
+	// awaiters.
 	wg sync.WaitGroup
 }
 

@@ -163,6 +163,20 @@ func (s *Server) Register(ctx context.Context, _ *doozerpb.RegisterRequest) (*do
 	})
 }
 
+// Await implements doozerpb.DoozerServer.
+func (s *Server) Await(ctx context.Context, req *doozerpb.AwaitRequest) (*doozerpb.AwaitResponse, error) {
+	return unary(s, verbAwait, func() (*doozerpb.AwaitResponse, *doozerpb.Error) {
+		ctx, cancel := context.WithTimeout(ctx, s.timeLeft(ctx))
+		defer cancel()
+		r, e := s.await(ctx, req)
+		if e != nil {
+			return nil, e
+		}
+		r.Header = s.header()
+		return r, nil
+	})
+}
+
 // Self implements doozerpb.DoozerServer.
 func (s *Server) Self(ctx context.Context, _ *doozerpb.SelfRequest) (*doozerpb.SelfResponse, error) {
 	return unary(s, verbSelf, func() (*doozerpb.SelfResponse, *doozerpb.Error) {

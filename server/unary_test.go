@@ -286,7 +286,7 @@ func TestQuarantine(t *testing.T) {
 			t.Errorf("%s answered %v", name, err)
 		}
 	}
-	for _, r := range requests().Requests[:11] {
+	for _, r := range requests().Requests[:12] {
 		if got := d.do(r)[0].GetError().GetCode(); got != doozerpb.Code_QUARANTINED {
 			t.Errorf("%v answered %v", r, got)
 		}
@@ -305,6 +305,7 @@ func everyRPC(ctx context.Context, c doozerpb.DoozerClient) map[string]error {
 	_, out["txn"] = c.Txn(ctx, &doozerpb.TxnRequest{Ops: []*doozerpb.Op{{Path: "/a"}}})
 	_, out["stat"] = c.Stat(ctx, &doozerpb.StatRequest{Path: "/a", Local: true})
 	_, out["rev"] = c.Rev(ctx, &doozerpb.RevRequest{Local: true})
+	_, out["await"] = c.Await(ctx, &doozerpb.AwaitRequest{Glob: "/**", Before: 1})
 	_, out["self"] = c.Self(ctx, &doozerpb.SelfRequest{})
 	_, out["nop"] = c.Nop(ctx, &doozerpb.NopRequest{})
 	_, out["register"] = c.Register(ctx, &doozerpb.RegisterRequest{})

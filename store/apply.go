@@ -75,11 +75,8 @@ func refused(err *Error) (Result, []*Event) { return Result{Err: err}, nil }
 // The commit point is the new rev. Until then nothing but the tree knows of the
 // events, and undo leaves it as it was, down to its nodes.
 func (s *Store) write(c *Command) (Result, []*Event) {
-	for i := range c.Conds {
-		if err := s.holds(&c.Conds[i]); err != nil {
-			err.Index = i
-			return refused(err)
-		}
+	if err := s.Holds(c.Conds); err != nil {
+		return refused(err)
 	}
 	if len(c.Ops) == 0 {
 		return Result{Rev: s.rev}, nil

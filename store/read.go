@@ -92,3 +92,15 @@ func (s *Store) directory(path string, rev int64) (*node, *Error) {
 	}
 	return nil, noEnt(path)
 }
+
+// Holds returns nil if all conditions hold at the present rev, or the error of a
+// write that has them.
+func (s *Store) Holds(conds []Condition) *Error {
+	for i := range conds {
+		if err := s.holds(&conds[i]); err != nil {
+			err.Index = i
+			return err
+		}
+	}
+	return nil
+}

@@ -48,8 +48,8 @@ type Client struct {
 // Client makes another way to the store.
 func (s *Store) Client() *Client { return &Client{s: s} }
 
-// Fault makes fn decide about the calls from here on: op is "get", "walk" or
-// "txn"; path that of the first operation of a transaction. nil ends it.
+// Fault makes fn decide about the calls from here on: op is "get", "walk",
+// "rev", "await" or "txn"; path that of the first operation of a transaction. nil ends it.
 func (c *Client) Fault(fn func(op, path string) Fault) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

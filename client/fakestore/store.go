@@ -20,20 +20,21 @@ type Store struct {
 	counts Counts
 	stamp  func() time.Time
 	// waiting are those who wait for a change: a channel that is closed by the
-	// next one that matches the glob.
-	waiting map[chan struct{}]string
+	// next one that matches one of the globs.
+	waiting map[chan struct{}][]string
 }
 
 // Counts is how often something was asked of a store.
 type Counts struct {
-	Gets, Walks, Txns int
-	// Wakes are the changes that were delivered to Wait and Watch.
+	Gets, Walks, Txns, Awaits int
+	// Wakes are the changes that were delivered to Wait and Watch, and the answers
+	// of Awaits that came of changes.
 	Wakes int
 }
 
 // New makes an empty store.
 func New() *Store {
-	return &Store{stamp: time.Now, files: make(map[string]client.File), waiting: make(map[chan struct{}]string)}
+	return &Store{stamp: time.Now, files: make(map[string]client.File), waiting: make(map[chan struct{}][]string)}
 }
 
 // Rev is the present rev.
@@ -104,16 +105,8 @@ func (s *Store) Del(path string) {
 func (s *Store) apply(t client.Txn) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i, c := range t.If {
-		if c.Kind == client.CondMissing && s.isDir(c.Path) {
-			return 0, client.ErrIsDir
-		}
-		f, exists := s.files[c.Path]
-		ok := c.Kind == client.CondAny || c.Kind == client.CondMissing && !exists ||
-			c.Kind == client.CondUnchanged && exists && f.Rev <= c.Rev
-		if !ok {
-			return 0, &client.RevMismatchError{Path: c.Path, Rev: f.Rev, Index: i}
-		}
+	if err := s.holds(t.If); err != nil {
+		return 0, err
 	}
 	there := make(map[string]bool)
 	for _, op := range t.Do {
@@ -139,14 +132,56 @@ func (s *Store) apply(t client.Txn) (int64, error) {
 			s.files[op.Path] = f
 		}
 		s.log = append(s.log, client.Event{File: f, Del: op.Del, More: i+1 < len(t.Do)})
-		for wait, glob := range s.waiting {
-			if match(glob, op.Path) {
+		for wait, globs := range s.waiting {
+			if slices.ContainsFunc(globs, func(g string) bool { return match(g, op.Path) }) {
 				close(wait)
 				delete(s.waiting, wait)
 			}
 		}
 	}
 	return s.rev, nil
+}
+
+// holds tells why the conditions do not hold. s.mu is held.
+func (s *Store) holds(conds []client.Cond) error {
+	for i, c := range conds {
+		if c.Kind == client.CondMissing && s.isDir(c.Path) {
+			return client.ErrIsDir
+		}
+		f, exists := s.files[c.Path]
+		ok := c.Kind == client.CondAny || c.Kind == client.CondMissing && !exists ||
+			c.Kind == client.CondUnchanged && exists && f.Rev <= c.Rev
+		if !ok {
+			return &client.RevMismatchError{Path: c.Path, Rev: f.Rev, Index: i}
+		}
+	}
+	return nil
+}
+
+// look returns what an Await comes to at present and, if that does not answer
+// it, a channel that is closed when it may be otherwise, to be given back to
+// forget.
+func (s *Store) look(a *client.Await) (out client.Awaited, wait chan struct{}, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.holds(a.If); err != nil {
+		return out, nil, err
+	}
+	out.Rev = s.rev
+	for path, f := range s.files {
+		if f.Rev < a.Before && (out.Newest == nil || f.Rev > out.Newest.Rev) && match(a.Glob, path) {
+			out.Newest = &client.Info{Path: path, Rev: f.Rev, Len: f.Len, Time: f.Time, Message: f.Message}
+		}
+	}
+	if out.Newest == nil || a.Known != "" && out.Newest.Path != a.Known {
+		return out, nil, nil
+	}
+	wait = make(chan struct{})
+	s.waiting[wait] = []string{out.Newest.Path}
+	for _, c := range a.If {
+		s.waiting[wait] = append(s.waiting[wait], c.Path)
+	}
+	return out, wait, nil
 }
 
 // at is a file as it was at rev. s.mu is held.
@@ -188,7 +223,7 @@ func (s *Store) next(glob string, from int64, skip int) (ev client.Event, at int
 		}
 	}
 	wait = make(chan struct{})
-	s.waiting[wait] = glob
+	s.waiting[wait] = []string{glob}
 	return ev, len(s.log), wait, nil
 }
 

@@ -52,7 +52,7 @@ func TestTurnOfTheDead(t *testing.T) {
 }
 
 // A free lock costs one write, however often, and one read the first time; a
-// line that was used by others is read again.
+// line that was used by others is asked about again.
 func TestCosts(t *testing.T) {
 	bubble(t, func(t *testing.T, st *fakestore.Store) {
 		p, other := start(t, st), start(t, st)
@@ -61,7 +61,7 @@ func TestCosts(t *testing.T) {
 			lk := acquire(t, p, "x")
 			after := st.Count()
 			release(t, lk)
-			return fakestore.Counts{Gets: after.Gets - before.Gets, Walks: after.Walks - before.Walks, Txns: after.Txns - before.Txns}
+			return fakestore.Counts{Gets: after.Gets - before.Gets, Walks: after.Walks - before.Walks, Txns: after.Txns - before.Txns, Awaits: after.Awaits - before.Awaits}
 		}
 		for i, want := range []fakestore.Counts{{Gets: 1, Txns: 1}, {Gets: 1, Txns: 1}, {Txns: 1}} {
 			if got := cost(p); got != want {
@@ -72,7 +72,7 @@ func TestCosts(t *testing.T) {
 		got := later(t, p, "x")
 		release(t, lk)
 		release(t, <-got)
-		for i, want := range []fakestore.Counts{{Walks: 1, Txns: 1}, {Txns: 1}} {
+		for i, want := range []fakestore.Counts{{Awaits: 1, Txns: 1}, {Txns: 1}} {
 			if got := cost(p); got != want {
 				t.Errorf("after others, time %d: %+v, want %+v", i, got, want)
 			}

@@ -16,7 +16,7 @@ func lockMutations() []mutation {
 		},
 		{
 			name: "turn-of-the-dead", bug: "a place has its turn though it was given away",
-			edits: []edit{{"client/session/line/turn.go", "	if first || clear > 0 && q.present(ctx, clear) {\n", "	if first || clear > 0 {\n"}},
+			edits: []edit{{"client/session/line/turn.go", "client.Unchanged(q.life.Path(), math.MaxInt64)},\n", "client.Unchanged(q.life.Path(), math.MaxInt64)}[:0],\n"}},
 			pkg:   "./client/lock", run: "TestTurnOfTheDead", caught: `two hold the lock`, short: true,
 		},
 		{

@@ -12,7 +12,7 @@
 //
 // It is an entry's turn at a rev at which it is there, and ahead of it fewer than
 // Limit entries that it has to wait for: as a read of the line shows, or its own
-// creation if the line was empty, or the event that the last one ahead has gone.
+// creation if the line was empty, or the answer of a node that was asked to wait for it.
 // Sessions have no part in that. They license deletion: when a session has ended, anybody may delete
 // its entries, and the store checks that by the condition that the session file
 // is missing. So the entry of a holder that is believed dead is gone before the

@@ -58,7 +58,7 @@ func Enter(ctx context.Context, s *session.Session, sp Spec) (*Place, error) {
 		if err != nil {
 			return nil, err
 		}
-		q := &queuer{s: s, st: s.Store(), life: life, sp: &sp, patient: true}
+		q := &queuer{s: s, st: s.Store(), life: life, sp: &sp, patient: true, plain: sp.Shared || sp.Limit > 1}
 		p, err := q.enterUnless(ctx, q.block)
 		if !errors.Is(err, session.ErrLost) {
 			return p, err
@@ -77,7 +77,7 @@ func Try(ctx context.Context, s *session.Session, sp Spec) (*Place, error) {
 	if err != nil {
 		return nil, err
 	}
-	q := &queuer{s: s, st: s.Store(), life: life, sp: &sp}
+	q := &queuer{s: s, st: s.Store(), life: life, sp: &sp, plain: true}
 	list, err := entries(ctx, q.st, sp.Name)
 	if err != nil {
 		return nil, err
@@ -109,10 +109,15 @@ type queuer struct {
 	from int64
 	// clear is the rev at which the last of those ahead was seen to go; 0: none.
 	clear int64
+	// granted: a node has told of a rev at which it was its turn.
+	granted bool
+	// plain: no node is asked to wait for the turn. Of shared places, and where
+	// several hold, others ahead may stay; and Try does not wait.
+	plain bool
 	// allHold: all before it in the line hold.
 	allHold bool
-	// waits: Spec.Waits was called.
-	waits bool
+	// waits: Spec.Waits was called. busy: others were ahead.
+	waits, busy bool
 }
 
 // enterUnless takes a place and asks again and again whether it is its turn. In
@@ -123,16 +128,19 @@ func (q *queuer) enterUnless(ctx context.Context, wait func(context.Context, []E
 	}
 	q.from = q.entry.Rev + 1
 	q.vigils = newVigils(q.st)
+	if !q.plain {
+		q.vigils.waited = glance
+	}
 	defer q.vigils.end()
-	busy := false
 	for {
 		p, ahead, err := q.turn(ctx)
 		if err == nil && p != nil {
-			q.note(busy)
+			q.memo.busy = q.busy
+			q.remember()
 			return p, nil
 		}
 		if err == nil {
-			busy = busy || len(ahead) > 0
+			q.busy = q.busy || len(ahead) > 0
 			err = wait(ctx, ahead)
 		}
 		if q.patient && Transient(err) {
@@ -280,12 +288,6 @@ func (q *queuer) recall() {
 }
 
 func (q *queuer) remember() { q.s.Remember(q.sp.root(), q.memo) }
-
-// note remembers whether others were in the line.
-func (q *queuer) note(busy bool) {
-	q.memo.busy = busy
-	q.remember()
-}
 
 // Transient tells whether err may pass by itself: the store can't be reached, or
 // has no majority. Who stands in line waits for that, and keeps the place.

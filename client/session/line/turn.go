@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
+	"time"
 
 	"github.com/doozer-store/doozer/client"
 	"github.com/doozer-store/doozer/client/session"
@@ -23,15 +25,70 @@ func nonce() string {
 // their turn while both entries exist, whatever any clock says.
 //
 // A turn is a fact of one rev: the entry is there, and nobody who counts is ahead.
-// The rev may be that of the creation in an empty line, that of the event that
-// the last one ahead has gone, or that of a read.
+// The rev may be that of the creation in an empty line, that of the answer of a
+// node that was asked to wait for it, that of the event that the last one ahead
+// has gone, or that of a read.
 func (q *queuer) turn(ctx context.Context) (*Place, []Entry, error) {
-	fresh, first, clear := q.fresh, q.first, q.clear
-	q.fresh, q.first, q.clear = false, false, 0
-	if first || clear > 0 && q.present(ctx, clear) {
+	fresh, granted, clear := q.fresh, q.first || q.granted, q.clear
+	q.fresh, q.first, q.granted, q.clear = false, false, false, 0
+	if fresh && !granted && !q.plain {
+		// Most locks pass on soon: then nobody has to know who is ahead.
+		newest, err := q.await(ctx, "", glance)
+		if err != nil && !q.plain && !Transient(err) {
+			return nil, nil, err
+		}
+		granted = err == nil && newest == ""
+	}
+	if granted || clear > 0 && q.present(ctx, clear) {
 		return q.take(ctx)
 	}
 	return q.ask(ctx, fresh)
+}
+
+// glance is how long a place waits for its turn before it asks who is ahead.
+const glance = holderAfter
+
+// await has a node wait, for so long, until the line has nobody ahead, or
+// somebody else than known right before this place ("": that does not matter). It
+// returns who that is; "": nobody is ahead, at a rev at which the entry and the
+// session's file are there. Where they are not, the error tells it.
+func (q *queuer) await(ctx context.Context, known string, wait time.Duration) (newest string, err error) {
+	a, err := q.st.Await(ctx, client.Await{
+		Glob:   q.sp.root() + "/e/*",
+		Before: q.entry.Rev,
+		If:     []client.Cond{client.Unchanged(q.entry.Path, q.entry.Rev), client.Unchanged(q.life.Path(), math.MaxInt64)},
+		Known:  known,
+		For:    wait,
+	})
+	switch {
+	case errors.Is(err, client.ErrRevMismatch):
+		// Only the end of the session allows others to delete the entry.
+		q.life.Poke()
+		return "", q.gone(ctx)
+	case err != nil:
+		q.plain = errors.Is(err, client.ErrBadRequest) // a node of an older version
+		return "", err
+	}
+	q.busy = q.busy || a.Waited
+	if a.Newest == nil {
+		return "", nil
+	}
+	return a.Newest.Path, nil
+}
+
+// queue waits until it is this place's turn, or another is right before it than
+// known.
+func (q *queuer) queue(ctx context.Context, known string) error {
+	for {
+		newest, err := q.await(ctx, known, max(q.s.TTL()/3, time.Second))
+		if q.plain {
+			return nil
+		}
+		if err != nil || newest != known {
+			q.granted = err == nil && newest == ""
+			return err
+		}
+	}
 }
 
 // present tells whether the entry and the session's file were there at rev: that
@@ -194,6 +251,9 @@ func (q *queuer) remove(ctx context.Context, e Entry) error {
 // it, and a release wakes one. Where some may stay, the first in line has to
 // see every release, and each has to notice when it is the first.
 func (q *queuer) watch(ctx context.Context, ahead []Entry) error {
+	if !q.plain {
+		return q.queue(ctx, ahead[len(ahead)-1].Path)
+	}
 	glob, left := ahead[len(ahead)-1].Path, map[string]bool{}
 	enough := 0
 	if q.sp.Limit > 1 {

@@ -21,7 +21,9 @@ type vigils struct {
 	alive map[string]bool
 	// reach is how many of those ahead, at most, are watched over.
 	reach int
-	wg    sync.WaitGroup
+	// waited is for how long the place has waited already when the first begins.
+	waited time.Duration
+	wg     sync.WaitGroup
 }
 
 // news says whether a session beats.
@@ -76,7 +78,7 @@ func (v *vigils) over(ahead []Entry, all bool) {
 	if !all && v.reach == 1 {
 		after = waiterAfter
 	}
-	v.keep(ahead[first:], after)
+	v.keep(ahead[first:], after-v.waited)
 }
 
 // keep watches over the sessions of list, and no others; after a while over new
