@@ -19,7 +19,7 @@ func (p *agentPorts) serve(a *agent.Agent, log *slog.Logger) error {
 		p.run(func() error { return s.Serve(p.sentinel) }, s.Close)
 	}
 	if p.web != nil {
-		s := web.NewServer(web.Config{Source: a, Self: a.Name(), Logger: log})
+		s := web.NewServer(web.Config{Source: a, Self: a.Name(), Lag: a.Lag, Logger: log})
 		mux := http.NewServeMux()
 		mux.Handle("/", s.Handler)
 		mux.Handle(agent.PromisePath, a.Promise())

@@ -15,6 +15,8 @@ const (
 	// returnLimit is for how long after that the clients of a lost master are
 	// disconnected once more, when there is another.
 	returnLimit = 10 * time.Second
+	// lagLimit bounds the question how far a replica is behind.
+	lagLimit = 500 * time.Millisecond
 	// handOverLimit is how long writes may wait in a switch: the target then has
 	// not got everything, and the switch is called off.
 	handOverLimit = 2 * time.Second

@@ -121,3 +121,25 @@ func differs(s, told *failover.Stat, maxLag int64) bool {
 	}
 	return maxLag > 0 && s.Role == failover.RoleMaster && moved > maxLag/8 && s.At-told.At >= statEvery.Milliseconds()
 }
+
+// Lag is how far the own Redis is behind its master at this moment: both are asked. bytes
+// is -1 where the master does not tell; age is the time since it was heard of. It is not
+// ok of one that is no replica of the group's master.
+func (a *Agent) Lag() (bytes int64, age time.Duration, ok bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), lagLimit)
+	defer cancel()
+	v := a.f.View()
+	own, err := a.redis.info(ctx, "replication")
+	if err != nil || own["role"] != "slave" || !v.Register.Writable() || own.own().Source != v.Register.Addr {
+		return 0, 0, false
+	}
+	t := a.redis.target
+	t.Addr = v.Register.Addr
+	master := newServer(t)
+	defer master.close()
+	its, err := master.info(ctx, "replication")
+	if err != nil || its["master_replid"] != own["master_replid"] {
+		return -1, own.lag(), true
+	}
+	return max(0, its.int("master_repl_offset")-own.int("master_repl_offset")), own.lag(), true
+}

@@ -24,8 +24,8 @@
 // What a replica lacks is known in bytes by its offset and the master's, and in
 // time by how long ago it heard of its master: in whole seconds, and of a master
 // without writes only every repl-ping-replica-period, ten seconds unless
-// redis.conf says otherwise. Ask for less only where that is 1. Config.Lag is what the agent knows
-// of its own; without it the files stat/N are used, which are written when they
+// redis.conf says otherwise. Ask for less only where that is 1. Config.Lag is what the agent finds
+// when it is asked; without it the files stat/N are used, which are written when they
 // mean something: they are for people, not for balancing.
 //
 // # Limits
