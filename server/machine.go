@@ -154,7 +154,11 @@ func (m *Machine) Apply(index uint64, now int64, commands [][]byte, results []an
 	out := make([]store.Result, len(commands))
 	m.mu.Lock()
 	m.hashes.before(index, m.st)
+	warmed := 0
 	for i, cmd := range commands {
+		if i == warmed && len(commands) > 1 {
+			warmed += m.st.Warm(commands[i:])
+		}
 		var events []*store.Event
 		out[i], events = m.st.Apply(index, now, cmd)
 		m.events = append(m.events, events...)

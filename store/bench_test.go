@@ -70,6 +70,43 @@ func benchmarkApplySet(b *testing.B, n int) {
 	}
 }
 
+// BenchmarkApplyEntry applies entries of 64 writes, and shows what Warm is worth.
+func BenchmarkApplyEntry(b *testing.B) {
+	for _, n := range []int{100_000, 1_000_000} {
+		for _, warm := range []bool{false, true} {
+			b.Run(fmt.Sprintf("%d/warm=%v", n, warm), func(b *testing.B) { benchmarkApplyEntry(b, n, warm) })
+		}
+	}
+}
+
+func benchmarkApplyEntry(b *testing.B, n int, warm bool) {
+	s, paths := filled(b, n)
+	c := Command{Kind: Write, Author: "10.0.0.1:1234", Ops: []Op{{Value: make([]byte, 256)}}}
+	index := s.Index()
+	entry := make([][]byte, 64)
+	runtime.GC()
+	defer cpu(b)()
+	b.ResetTimer()
+	for i := 0; i < b.N; {
+		for k := range entry {
+			i++
+			c.Ops[0].Path = paths[scatter(i, len(paths))]
+			entry[k] = c.Append(entry[k][:0])
+		}
+		index++
+		warmed := 0
+		for k, cmd := range entry {
+			if warm && k == warmed {
+				warmed += s.Warm(entry[k:])
+			}
+			s.Apply(index, int64(index), cmd)
+		}
+		if i%64_000 == 0 {
+			s.Capture()
+		}
+	}
+}
+
 func BenchmarkApplySetOnce(b *testing.B) {
 	s, paths := filled(b, 100_000)
 	var buf []byte
@@ -217,9 +254,8 @@ func BenchmarkIndexMatch(b *testing.B) {
 	}
 }
 
-// BenchmarkCapture takes and encodes 10,000 changes of 100,000 files; capture
+// BenchmarkCapture takes and encodes so many changes of 100,000 files; capture
 // is the part that needs the lock.
-// BenchmarkCapture takes a Capture, and the records of it, for each so many writes.
 func BenchmarkCapture(b *testing.B) {
 	for _, n := range []int{10_000, 300_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) { benchmarkCapture(b, n) })

@@ -48,6 +48,10 @@ const (
 	DefaultClientWindow = 4096      // sequence numbers of one client
 )
 
+// maxSlack is how many revs a window may have beyond Config.History, if that is
+// large.
+const maxSlack = 64
+
 // Limits of Config.Volatile; a Configure command that asks for more is
 // BadRequest. Every write is matched with all of the globs.
 const (

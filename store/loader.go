@@ -152,7 +152,7 @@ func (l *Loader) Finish(index uint64) (*Store, error) {
 	if have := s.meta(); have != l.meta {
 		return nil, fmt.Errorf("%w: a hash or a count is not that of the records: %+v, and %+v", ErrDamaged, have, l.meta)
 	}
-	if s.rev-s.oldest > 1 && (s.window.bytes > s.config.HistoryBytes || s.window.revs > s.config.History) {
+	if s.rev-s.oldest > 1 && s.window.full(&s.config) {
 		return nil, fmt.Errorf("%w: the window has %d revs and %d bytes", ErrDamaged, s.window.revs, s.window.bytes)
 	}
 	for _, n := range s.nodes {

@@ -22,6 +22,7 @@ type Store struct {
 	clients  clients
 	unsaved  unsaved
 
+	warm     warm
 	scratch  Command       // reused by Apply, empty in between
 	nodesOf  [MaxOps]*node // of the operations done so far; nil in between
 	authors  interned

@@ -87,10 +87,20 @@ func (w *window) since(rev int64) []change {
 	return list[sort.Search(len(list), func(i int) bool { return list[i].event.Rev >= rev }):]
 }
 
+// full reports whether there is more in the window than the settings want, by
+// so much that it is worth going to see: revs leave a large window in groups.
+func (w *window) full(c *Config) bool {
+	return w.revs > c.History+min(maxSlack, c.History/1024) || w.bytes > c.HistoryBytes+c.HistoryBytes/1024
+}
+
 // slide moves Oldest up to where the settings want it, and forgets what can no
 // longer be read. The newest rev stays, whatever its size.
 func (s *Store) slide() {
 	w := &s.window
+	if !w.full(&s.config) {
+		return
+	}
+	s.warmOldest()
 	for s.oldest < s.rev-1 && (w.revs > s.config.History || w.bytes > s.config.HistoryBytes) {
 		s.oldest = min(w.front().event.Rev, s.rev-1)
 		for c := w.front(); c.event.Rev <= s.oldest; c = w.front() {
