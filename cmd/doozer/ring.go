@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -164,7 +166,12 @@ func (c *command) ring(ctx context.Context, cmd *cobra.Command, args []string, f
 	if wrong != nil {
 		return wrong
 	}
-	return call.action.run(c, ctx, &call)
+	err = call.action.run(c, ctx, &call)
+	var op *client.OpError
+	if errors.Is(err, client.ErrNotExist) && errors.As(err, &op) && op.Path == path {
+		return fmt.Errorf("%w; doozer ring %s new makes the ring", client.ErrNotExist, call.name)
+	}
+	return err
 }
 
 // findAction finds the action that words begin with, and checks its arguments.
