@@ -1,13 +1,10 @@
 package sentinel
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -126,57 +123,12 @@ func TestGoRedisReplicas(t *testing.T) {
 	}
 }
 
-// script runs one of testdata/clients and returns the lines that it prints. It
-// ends with the test.
-func script(t *testing.T, name string, args ...string) <-chan string {
-	t.Helper()
-	paths := modules(t)
-	cmd := exec.Command("node", append([]string{"testdata/clients/" + name}, args...)...)
-	cmd.Env = append(os.Environ(), "NODE_PATH="+paths)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines, stop := make(chan string), make(chan struct{})
-	read := make(chan struct{})
-	go func() {
-		defer close(read)
-		defer close(lines)
-		for in := bufio.NewScanner(stdout); in.Scan(); {
-			select {
-			case lines <- in.Text():
-			case <-stop:
-			}
-		}
-	}()
-	t.Cleanup(func() {
-		close(stop)
-		stdin.Close()
-		hung := time.AfterFunc(patience, func() { cmd.Process.Kill() })
-		defer hung.Stop()
-		<-read
-		if err := cmd.Wait(); err != nil || t.Failed() {
-			t.Errorf("%s: %v\n%s", name, err, &stderr)
-		}
-	})
-	return lines
-}
-
 // Clients in another language.
 func TestNode(t *testing.T) {
 	for _, name := range []string{"ioredis.js", "noderedis.js"} {
 		t.Run(name, func(t *testing.T) {
 			g := startGroup(t)
-			lines := script(t, name, g.sentinels...)
+			lines := viewtest.Script(t, "testdata/clients", name, g.sentinels...)
 			g.follows(func(to *viewtest.Redis) {
 				_, port, _ := net.SplitHostPort(to.Addr)
 				var last string

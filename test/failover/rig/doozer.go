@@ -18,7 +18,8 @@ import (
 	"github.com/doozer-store/doozer/drill/cluster"
 )
 
-const doozerGroup = "g"
+// GroupName is that of the group, for doozer and for its agents' Sentinel ports.
+const GroupName = "g"
 
 // agents is doozer: an agent on each host.
 type agents struct {
@@ -61,10 +62,10 @@ func StartDoozer(t cluster.TB, n *Net, c Case, dial bool) *Group {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), cluster.StartLimit)
 	defer cancel()
-	if _, err := failover.Init(ctx, s.store, doozerGroup, settings); err != nil {
+	if _, err := failover.Init(ctx, s.store, GroupName, settings); err != nil {
 		t.Fatalf("%v", err)
 	}
-	if s.follow, err = failover.Follow(context.Background(), s.store, doozerGroup); err != nil {
+	if s.follow, err = failover.Follow(context.Background(), s.store, GroupName); err != nil {
 		t.Fatalf("%v", err)
 	}
 	t.Cleanup(func() { s.follow.Close() })
@@ -99,7 +100,7 @@ func (s *agents) prepare(t cluster.TB, n *Net, h *Host, bins, store string) erro
 		if s.mortal {
 			return startProcess(h.log, filepath.Join(bins, "agent"), store, s.fuse, h.Name, h.Redis.Addr, h.Front, dir, port)
 		}
-		return startProcess(h.log, filepath.Join(bins, "doozer"), "-a", store, "redis", "agent", "--group", doozerGroup,
+		return startProcess(h.log, filepath.Join(bins, "doozer"), "-a", store, "redis", "agent", "--group", GroupName,
 			"--name", h.Name, "--redis", h.Redis.Addr, "--announce", h.Front, "--dir", dir, "--sentinel", port)
 	}
 	return nil
@@ -130,10 +131,13 @@ func (s *agents) Client(dial func(ctx context.Context, network, addr string) (ne
 		})), nil
 	}
 	return redis.NewFailoverClient(&redis.FailoverOptions{
-		MasterName: doozerGroup, SentinelAddrs: s.fronts, Dialer: dial,
+		MasterName: GroupName, SentinelAddrs: s.fronts, Dialer: dial,
 		PoolSize: 1, PipelinePoolSize: -1, MaxRetries: -1, DialTimeout: dialLimit, ReadTimeout: clientLimit, WriteTimeout: clientLimit,
 	}), nil
 }
+
+// SentinelPorts are where others reach the agents' Sentinel ports.
+func (g *Group) SentinelPorts() []string { return g.System.(*agents).fronts }
 
 func (s *agents) Switch() error {
 	ctx, cancel := context.WithTimeout(context.Background(), outcomeLimit)

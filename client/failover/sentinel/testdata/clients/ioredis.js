@@ -1,9 +1,9 @@
-// Writes to the master of group g1 until stdin ends, and prints the port of the
+// Writes to the master of group GROUP, or g1, until stdin ends, and prints the port of the
 // server that took each write. Arguments: host:port of each Sentinel.
 const Redis = require("ioredis");
 
 const redis = new Redis({
-  name: "g1",
+  name: process.env.GROUP || "g1",
   sentinels: process.argv.slice(2).map((a) => ({ host: a.split(":")[0], port: Number(a.split(":")[1]) })),
   sentinelRetryStrategy: () => 20,
   retryStrategy: () => 20,

@@ -1,9 +1,9 @@
-// Writes to the master of group g1 until stdin ends, and prints the port of the
+// Writes to the master of group GROUP, or g1, until stdin ends, and prints the port of the
 // server that took each write. Arguments: host:port of each Sentinel.
 const { createSentinel } = require("redis");
 
 const sentinel = createSentinel({
-  name: "g1",
+  name: process.env.GROUP || "g1",
   sentinelRootNodes: process.argv.slice(2).map((a) => ({ host: a.split(":")[0], port: Number(a.split(":")[1]) })),
   // Another try is a second later.
   maxCommandRediscovers: 1000,

@@ -1,6 +1,10 @@
-package sentinel
+//go:build unix
+
+package viewtest
 
 import (
+	"bufio"
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"os"
@@ -8,18 +12,60 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
-
-	"github.com/doozer-store/doozer/client/failover/viewtest"
 )
 
-// modules installs what testdata/clients/package-lock.json names, once for a
-// machine, and returns the directory. Without node, npm or its registry the test
-// is left out.
-func modules(t *testing.T) string {
+// Script runs a script of a directory with a package-lock.json, whose modules it has,
+// and returns the lines that it prints. It ends with the test.
+func Script(t testing.TB, dir, name string, args ...string) <-chan string {
 	t.Helper()
-	viewtest.Need(t, "node")
-	viewtest.Need(t, "npm")
-	const from = "testdata/clients"
+	paths := modules(t, dir)
+	cmd := exec.Command("node", append([]string{filepath.Join(dir, name)}, args...)...)
+	cmd.Env = append(os.Environ(), "NODE_PATH="+paths)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines, stop := make(chan string), make(chan struct{})
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		defer close(lines)
+		for in := bufio.NewScanner(stdout); in.Scan(); {
+			select {
+			case lines <- in.Text():
+			case <-stop:
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		close(stop)
+		stdin.Close()
+		hung := time.AfterFunc(patience, func() { cmd.Process.Kill() })
+		defer hung.Stop()
+		<-read
+		if err := cmd.Wait(); err != nil || t.Failed() {
+			t.Errorf("%s: %v\n%s", name, err, &stderr)
+		}
+	})
+	return lines
+}
+
+// modules installs what package-lock.json in a directory names, once for a
+// machine, and returns where. Without node, npm or its registry the test
+// is left out.
+func modules(t testing.TB, from string) string {
+	t.Helper()
+	Need(t, "node")
+	Need(t, "npm")
 	lock, err := os.ReadFile(filepath.Join(from, "package-lock.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +107,7 @@ func modules(t *testing.T) string {
 }
 
 // install tries some times: a registry is a thing of the network.
-func install(t *testing.T, dir string) {
+func install(t testing.TB, dir string) {
 	t.Helper()
 	var out []byte
 	for _, pause := range []time.Duration{0, 2 * time.Second, 10 * time.Second, 30 * time.Second} {
@@ -73,5 +119,5 @@ func install(t *testing.T, dir string) {
 			return
 		}
 	}
-	viewtest.Skip(t, fmt.Sprintf("npm can't install the clients: %s", out))
+	Skip(t, fmt.Sprintf("npm can't install the clients: %s", out))
 }
