@@ -138,8 +138,8 @@ func (u *unsaved) sortOut(nodes map[string]*node) {
 // Records calls put and del with the records that differ from those at the
 // Capture before, in order of their keys, and returns their first error. It
 // needs no lock, and is called once. A version that was made and dropped in
-// between is not mentioned. put and del may keep what they are given; del may
-// be given a client's key that was never put.
+// between is not mentioned. put and del must not keep what they are given; del
+// may be given a client's key that was never put.
 func (c *Capture) Records(put func(key, value []byte) error, del func(key []byte) error) error {
 	slices.SortFunc(c.clients, func(a, b clientRecord) int { return cmp.Compare(a.id, b.id) })
 	for _, r := range c.clients {
@@ -155,12 +155,17 @@ func (c *Capture) Records(put func(key, value []byte) error, del func(key []byte
 	if err := put(metaName(), c.meta); err != nil {
 		return err
 	}
+	var buf []byte // of the present record
 	for _, v := range c.versions() {
 		var err error
 		if v.event != nil {
-			err = put(v.event.record())
+			var key, value []byte
+			key, value = v.event.appendRecord(buf[:0])
+			err = put(key, value)
+			buf = key
 		} else {
-			err = del(appendVersionKey(nil, v.path, v.rev))
+			buf = appendVersionKey(buf[:0], v.path, v.rev)
+			err = del(buf)
 		}
 		if err != nil {
 			return err

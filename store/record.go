@@ -200,7 +200,14 @@ func appendVersionKey(dst []byte, path string, rev int64) []byte {
 // each, the time, a uvarint, author, message and, unless it is a deletion, the
 // value, each with its length. Both are the receiver's to keep.
 func (e *Event) record() (key, value []byte) {
-	b := make([]byte, 0, len(e.Path)+len(e.Author)+len(e.Message)+len(e.Value)+48)
+	key, value = e.appendRecord(nil)
+	return key[:len(key):len(key)], value
+}
+
+// appendRecord is record in the array of b, if that is large enough. The key is
+// at its start.
+func (e *Event) appendRecord(b []byte) (key, value []byte) {
+	b = slices.Grow(b[:0], len(e.Path)+len(e.Author)+len(e.Message)+len(e.Value)+48)
 	b = appendVersionKey(b, e.Path, e.Rev)
 	n := len(b)
 	b = append(b, e.flags(), e.ordinal)
@@ -210,7 +217,7 @@ func (e *Event) record() (key, value []byte) {
 	if !e.Del {
 		b = appendBytes(b, e.Value)
 	}
-	return b[:n:n], b[n:]
+	return b[:n], b[n:]
 }
 
 // decodeEvent returns the event of a record, whose strings and value alias it,

@@ -121,7 +121,7 @@ func (s *state) Commit(m checkpoint.Meta, records func(put func(k, v []byte) err
 		if n := len(changes); n > 0 && bytes.Compare(changes[n-1].key, k) >= 0 {
 			return errOrder
 		}
-		changes = append(changes, record{k, v})
+		changes = append(changes, record{bytes.Clone(k), bytes.Clone(v)})
 		return nil
 	}
 	put := func(k, v []byte) error {
