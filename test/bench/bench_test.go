@@ -111,6 +111,13 @@ func TestResultsAreReadAsTheyWereSaved(t *testing.T) {
 	}
 }
 
+func TestTheCommandSaysNothingOfTheMachine(t *testing.T) {
+	r := &results{Args: []string{"-out", "/a/b", "-work", "set", "--docs=/c", "-quick", "-profile", "/d"}}
+	if got, want := r.command(), "go run . -work set -quick"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 func TestWorkThatIsNoneIsRefused(t *testing.T) {
 	for _, args := range [][]string{{"-work", "sets"}, {"-systems", "consul"}, {"-callers", "16:64"}, {"-rates", "0"}, {"-rounds", "0"}} {
 		if _, err := parse(args); err == nil {

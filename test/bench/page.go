@@ -63,7 +63,7 @@ func (r *results) where() string {
 	for _, s := range r.Systems {
 		fmt.Fprintf(&b, "- %s: %s\n", s, r.Settings[s])
 	}
-	fmt.Fprintf(&b, "\n`cd test/bench && go run . %s`, %s\n", strings.Join(r.Args, " "), r.Started.UTC().Format("2006-01-02"))
+	fmt.Fprintf(&b, "\n`cd test/bench && %s`, %s\n", r.command(), r.Started.UTC().Format("2006-01-02"))
 	return b.String()
 }
 
@@ -91,6 +91,7 @@ func (r *results) rewrite(o *options, page string, drawn []string) error {
 	}
 	text, dir := string(data), strings.TrimSuffix(page, ".md")
 	var out strings.Builder
+	any := false // a block but that of the machine, which these results have
 	for {
 		before, rest, ok := strings.Cut(text, "<!-- bench ")
 		out.WriteString(before)
@@ -104,12 +105,13 @@ func (r *results) rewrite(o *options, page string, drawn []string) error {
 		}
 		text = rest
 		block := r.block(name, dir+"/", drawn)
+		any = any || (block != "" && name != "machine")
 		if block == "" {
 			block = strings.Trim(old, "\n") + "\n"
 		}
 		fmt.Fprintf(&out, "<!-- bench %s -->\n%s%s", name, block, markEnd)
 	}
-	if out.String() == string(data) {
+	if !any || out.String() == string(data) {
 		return nil
 	}
 	if err := r.copyPlots(o.out, filepath.Join(o.docs, dir), out.String(), drawn); err != nil {

@@ -37,6 +37,25 @@ type results struct {
 	Cells    map[string]map[string]*cell `json:"cells"` // by work, then system
 }
 
+// filePlaces are the flags that say where files are: of the machine, not of the run.
+var filePlaces = []string{"-out", "-docs", "-dir", "-profile", "-render"}
+
+// command is how to do the run again.
+func (r *results) command() string {
+	words := []string{"go run ."}
+	for i := 0; i < len(r.Args); i++ {
+		flag := "-" + strings.TrimLeft(r.Args[i], "-")
+		name, _, joined := strings.Cut(flag, "=")
+		switch {
+		case !slices.Contains(filePlaces, name):
+			words = append(words, r.Args[i])
+		case !joined:
+			i++ // its value
+		}
+	}
+	return strings.Join(words, " ")
+}
+
 // info is what is kept of a work.
 type info struct {
 	Name   string `json:"name"`
