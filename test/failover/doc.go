@@ -6,6 +6,7 @@
 //   - short_test.go: each kind of harm to a group, once or a few times: nothing that a client
 //     was promised is lost, and no two servers take writes beyond the gate's bound. Times
 //     are told, not judged.
-//   - cmd/failover: the long form, 'make failover TRIALS=30': the same, with
-//     quantiles, beside Redis Sentinel.
+//   - clients_test.go: clients in another language, over a failover and a switch.
+//   - cmd/failover: the long form, 'make failover TRIALS=30 PAR=4': the same, with
+//     quantiles, beside Redis Sentinel; 'make failover-gate': what the gate costs.
 package failover
