@@ -87,10 +87,11 @@ func (w *window) since(rev int64) []change {
 	return list[sort.Search(len(list), func(i int) bool { return list[i].event.Rev >= rev }):]
 }
 
-// full reports whether there is more in the window than the settings want, by
-// so much that it is worth going to see: revs leave a large window in groups.
+// full reports whether there is more in the window than the settings want, and
+// in a large window so much more that it is worth going to see: where revs are
+// the limit they leave it in groups.
 func (w *window) full(c *Config) bool {
-	return w.revs > c.History+min(maxSlack, c.History/1024) || w.bytes > c.HistoryBytes+c.HistoryBytes/1024
+	return w.revs > c.History+min(maxSlack, c.History/1024) || w.bytes > c.HistoryBytes
 }
 
 // slide moves Oldest up to where the settings want it, and forgets what can no
