@@ -31,6 +31,8 @@ type Awaited struct {
 	Newest *Info
 	// Waited: it was not so at once.
 	Waited bool
+	// Older is how many older files there are, at most.
+	Older int
 }
 
 // Await waits at a node until the answer is there, or For has passed: then it
@@ -75,7 +77,7 @@ func (c *Client) await(ctx context.Context, a *Await, wait time.Duration) (Await
 	if err := c.run(ctx, k, req, &res); err != nil {
 		return Awaited{}, err
 	}
-	out := Awaited{Rev: res.GetRev(), Waited: res.GetWaited()}
+	out := Awaited{Rev: res.GetRev(), Waited: res.GetWaited(), Older: int(res.GetOlder())}
 	if f := res.GetNewest(); f != nil {
 		info := infoOf(f)
 		out.Newest = &info

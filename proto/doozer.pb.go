@@ -2144,7 +2144,10 @@ type AwaitResponse struct {
 	// later changes have higher revs there will never be one.
 	Newest *File `protobuf:"bytes,3,opt,name=newest,proto3" json:"newest,omitempty"`
 	// The first look gave no answer.
-	Waited        bool `protobuf:"varint,4,opt,name=waited,proto3" json:"waited,omitempty"`
+	Waited bool `protobuf:"varint,4,opt,name=waited,proto3" json:"waited,omitempty"`
+	// How many of the files there were when the node last looked at all of them:
+	// there are no more of them at rev.
+	Older         uint64 `protobuf:"varint,5,opt,name=older,proto3" json:"older,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2205,6 +2208,13 @@ func (x *AwaitResponse) GetWaited() bool {
 		return x.Waited
 	}
 	return false
+}
+
+func (x *AwaitResponse) GetOlder() uint64 {
+	if x != nil {
+		return x.Older
+	}
+	return 0
 }
 
 type SelfRequest struct {
@@ -3782,12 +3792,13 @@ const file_doozer_v1_doozer_proto_rawDesc = "" +
 	"conditions\x18\x03 \x03(\v2\x14.doozer.v1.ConditionR\n" +
 	"conditions\x12\x14\n" +
 	"\x05known\x18\x04 \x01(\tR\x05known\x12\x17\n" +
-	"\await_ms\x18\x05 \x01(\rR\x06waitMs\"\x8d\x01\n" +
+	"\await_ms\x18\x05 \x01(\rR\x06waitMs\"\xa3\x01\n" +
 	"\rAwaitResponse\x12)\n" +
 	"\x06header\x18\x01 \x01(\v2\x11.doozer.v1.HeaderR\x06header\x12\x10\n" +
 	"\x03rev\x18\x02 \x01(\x03R\x03rev\x12'\n" +
 	"\x06newest\x18\x03 \x01(\v2\x0f.doozer.v1.FileR\x06newest\x12\x16\n" +
-	"\x06waited\x18\x04 \x01(\bR\x06waited\"\r\n" +
+	"\x06waited\x18\x04 \x01(\bR\x06waited\x12\x14\n" +
+	"\x05older\x18\x05 \x01(\x04R\x05older\"\r\n" +
 	"\vSelfRequest\"\x83\x01\n" +
 	"\fSelfResponse\x12)\n" +
 	"\x06header\x18\x01 \x01(\v2\x11.doozer.v1.HeaderR\x06header\x12\x12\n" +

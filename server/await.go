@@ -23,6 +23,7 @@ type awaiter struct {
 
 	sub    *subscription // nil before the first wait
 	newest *store.Event  // as found by the last scan; nil: there is none
+	older  uint64        // files that the last scan found
 	rev    int64         // at which that was so, and the conditions held
 }
 
@@ -101,7 +102,7 @@ func (a *awaiter) check() *doozerpb.Error {
 func (a *awaiter) scan() *doozerpb.Error {
 	for {
 		sc := store.Scan{Visits: a.s.limits.Visits}
-		a.newest = nil
+		a.newest, a.older = nil, 0
 		var e *store.Error
 		for more := true; more && e == nil; {
 			a.s.machine.View(func(st *store.Store) {
@@ -121,7 +122,11 @@ func (a *awaiter) scan() *doozerpb.Error {
 }
 
 func (a *awaiter) take(e *store.Event) bool {
-	if e.Rev < a.req.Before && (a.newest == nil || e.Rev >= a.newest.Rev) {
+	if e.Rev >= a.req.Before {
+		return true
+	}
+	a.older++
+	if a.newest == nil || e.Rev >= a.newest.Rev {
 		a.newest = e
 	}
 	return true
@@ -149,7 +154,7 @@ func (a *awaiter) answers() bool {
 }
 
 func (a *awaiter) answer(waited bool) *doozerpb.AwaitResponse {
-	r := &doozerpb.AwaitResponse{Rev: a.rev, Waited: waited}
+	r := &doozerpb.AwaitResponse{Rev: a.rev, Waited: waited, Older: a.older}
 	if a.newest != nil {
 		r.Newest = fileOf(a.newest, false)
 	}

@@ -82,7 +82,7 @@ func TestAwaitEnds(t *testing.T) {
 	}
 	for _, wait := range []uint32{0, 1} {
 		ask("", wait)
-		if r := answer().GetAwait(); r.GetNewest().GetPath() != "/l/b" || r.Rev < session || r.Waited != (wait > 0) {
+		if r := answer().GetAwait(); r.GetNewest().GetPath() != "/l/b" || r.Older != 2 || r.Rev < session || r.Waited != (wait > 0) {
 			t.Errorf("when the time is over: %v", r)
 		}
 	}

@@ -169,7 +169,11 @@ func (s *Store) look(a *client.Await) (out client.Awaited, wait chan struct{}, e
 	}
 	out.Rev = s.rev
 	for path, f := range s.files {
-		if f.Rev < a.Before && (out.Newest == nil || f.Rev > out.Newest.Rev) && match(a.Glob, path) {
+		if f.Rev >= a.Before || !match(a.Glob, path) {
+			continue
+		}
+		out.Older++
+		if out.Newest == nil || f.Rev > out.Newest.Rev {
 			out.Newest = &client.Info{Path: path, Rev: f.Rev, Len: f.Len, Time: f.Time, Message: f.Message}
 		}
 	}

@@ -62,7 +62,7 @@ func TestThousandWaiters(t *testing.T) {
 		}
 		for i, w := range waiting {
 			if i == n/2 {
-				time.Sleep(500 * time.Millisecond)
+				time.Sleep(2 * time.Second)
 				synctest.Wait()
 			}
 			before := st.Count()

@@ -128,9 +128,6 @@ func (q *queuer) enterUnless(ctx context.Context, wait func(context.Context, []E
 	}
 	q.from = q.entry.Rev + 1
 	q.vigils = newVigils(q.st)
-	if !q.plain {
-		q.vigils.waited = glance
-	}
 	defer q.vigils.end()
 	for {
 		p, ahead, err := q.turn(ctx)

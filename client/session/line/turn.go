@@ -32,12 +32,11 @@ func (q *queuer) turn(ctx context.Context) (*Place, []Entry, error) {
 	fresh, granted, clear := q.fresh, q.first || q.granted, q.clear
 	q.fresh, q.first, q.granted, q.clear = false, false, false, 0
 	if fresh && !granted && !q.plain {
-		// Most locks pass on soon: then nobody has to know who is ahead.
-		newest, err := q.await(ctx, "", glance)
+		a, err := q.glance(ctx)
 		if err != nil && !q.plain && !Transient(err) {
 			return nil, nil, err
 		}
-		granted = err == nil && newest == ""
+		granted = err == nil && a.Newest == nil
 	}
 	if granted || clear > 0 && q.present(ctx, clear) {
 		return q.take(ctx)
@@ -45,14 +44,24 @@ func (q *queuer) turn(ctx context.Context) (*Place, []Entry, error) {
 	return q.ask(ctx, fresh)
 }
 
-// glance is how long a place waits for its turn before it asks who is ahead.
-const glance = holderAfter
+// glance waits for the turn for as long as nobody has to be looked after, so that
+// who is ahead need not be known: most locks pass on sooner. That is longer where
+// there are others who wait.
+func (q *queuer) glance(ctx context.Context) (client.Awaited, error) {
+	q.vigils.waited = holderAfter
+	a, err := q.await(ctx, "", holderAfter)
+	if err != nil || a.Older <= 1 {
+		return a, err
+	}
+	q.vigils.waited = waiterAfter
+	return q.await(ctx, a.Newest.Path, waiterAfter-holderAfter)
+}
 
 // await has a node wait, for so long, until the line has nobody ahead, or
 // somebody else than known right before this place ("": that does not matter). It
-// returns who that is; "": nobody is ahead, at a rev at which the entry and the
-// session's file are there. Where they are not, the error tells it.
-func (q *queuer) await(ctx context.Context, known string, wait time.Duration) (newest string, err error) {
+// returns who that is, at a rev at which the entry and the session's file are
+// there. Where they are not, the error tells it.
+func (q *queuer) await(ctx context.Context, known string, wait time.Duration) (client.Awaited, error) {
 	a, err := q.st.Await(ctx, client.Await{
 		Glob:   q.sp.root() + "/e/*",
 		Before: q.entry.Rev,
@@ -64,29 +73,28 @@ func (q *queuer) await(ctx context.Context, known string, wait time.Duration) (n
 	case errors.Is(err, client.ErrRevMismatch):
 		// Only the end of the session allows others to delete the entry.
 		q.life.Poke()
-		return "", q.gone(ctx)
+		return a, q.gone(ctx)
 	case err != nil:
 		q.plain = errors.Is(err, client.ErrBadRequest) // a node of an older version
-		return "", err
+		return a, err
 	}
 	q.busy = q.busy || a.Waited
-	if a.Newest == nil {
-		return "", nil
-	}
-	return a.Newest.Path, nil
+	return a, nil
 }
 
 // queue waits until it is this place's turn, or another is right before it than
 // known.
 func (q *queuer) queue(ctx context.Context, known string) error {
 	for {
-		newest, err := q.await(ctx, known, max(q.s.TTL()/3, time.Second))
-		if q.plain {
+		a, err := q.await(ctx, known, max(q.s.TTL()/3, time.Second))
+		switch {
+		case q.plain:
 			return nil
-		}
-		if err != nil || newest != known {
-			q.granted = err == nil && newest == ""
+		case err != nil:
 			return err
+		case a.Newest == nil || a.Newest.Path != known:
+			q.granted = a.Newest == nil
+			return nil
 		}
 	}
 }
