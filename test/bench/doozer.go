@@ -166,7 +166,7 @@ func (d *doozer) checkpoints() (sum int) {
 func (d *doozer) dial(int) (conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	c, err := client.Open(ctx, strings.Join(d.addrs, ","))
+	c, err := client.Open(ctx, strings.Join(d.addrs, ","), client.WithTimeout(callLimit))
 	if err != nil || !d.unary {
 		return &doozerConn{Client: c}, err
 	}
