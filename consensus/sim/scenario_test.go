@@ -41,12 +41,7 @@ func (w *world) leader() *node {
 
 // TestStalledDiskOfTheLeader: the others go on without it.
 func TestStalledDiskOfTheLeader(t *testing.T) {
-	begin := time.Now()
-	for seed := range uint64(atMost(10, 1)) {
-		if time.Since(begin) > patience {
-			t.Logf("stopped after %d seeds", seed)
-			break
-		}
+	for seed := range seeds(t, 10, 1) {
 		w := scenario(t, seed+1, 3+2*int(seed%2))
 		d := w.leader().disk
 		d.stall, d.stallUntil = 20*time.Second, w.now+int64(time.Second)
@@ -73,21 +68,15 @@ func TestPartialTopologies(t *testing.T) {
 		}
 		cases = append(cases, cuts)
 	}
-	tested, begin := 0, time.Now()
-	for i, cuts := range cases[:atMost(len(cases), 2)] {
-		if time.Since(begin) > patience {
-			break
-		}
-		w := scenario(t, uint64(i+1), 3)
-		if w.topology(cuts) {
+	tested := 0
+	for i := range seeds(t, len(cases), 2) {
+		w := scenario(t, i+1, 3)
+		if w.topology(cases[i]) {
 			tested++
 			w.checkProgress(t, fmt.Sprint("3 nodes, cuts ", i))
 		}
 	}
-	for i := range uint64(atMost(20, 1)) {
-		if time.Since(begin) > patience {
-			break
-		}
+	for i := range seeds(t, 20, 1) {
 		w := scenario(t, i+100, 5)
 		cuts := make([]bool, 20)
 		p := w.rng.Float64()
@@ -173,12 +162,7 @@ func TestReceiverOfASnapshotDies(t *testing.T) {
 // TestStalledDiskBesideAnOldLeader: a follower cut off with a leader stores what
 // that one sends late, together with what others have committed in its place.
 func TestStalledDiskBesideAnOldLeader(t *testing.T) {
-	begin := time.Now()
-	for seed := range uint64(atMost(6, 1)) {
-		if time.Since(begin) > patience {
-			t.Logf("stopped after %d seeds", seed)
-			break
-		}
+	for seed := range seeds(t, 6, 1) {
 		seed += 5
 		w := scenario(t, seed, 5)
 		old := w.leader()

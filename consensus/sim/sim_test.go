@@ -3,6 +3,7 @@ package sim
 import (
 	"flag"
 	"fmt"
+	"iter"
 	"os"
 	"syscall"
 	"testing"
@@ -111,14 +112,26 @@ func atMost(n, race int) int {
 	return n
 }
 
+// seeds are 0, 1 and so on, n of them, or race under the race detector, as long
+// as patience lasts.
+func seeds(t *testing.T, n, race int) iter.Seq[uint64] {
+	return func(yield func(uint64) bool) {
+		begin := time.Now()
+		for seed := range uint64(atMost(n, race)) {
+			if time.Since(begin) > patience {
+				t.Logf("stopped after %d seeds", seed)
+				return
+			}
+			if !yield(seed) {
+				return
+			}
+		}
+	}
+}
+
 // TestReplay: the same seed, the same trace.
 func TestReplay(t *testing.T) {
-	begin := time.Now()
-	for seed := range uint64(atMost(20, 2)) {
-		if time.Since(begin) > patience {
-			t.Logf("stopped after %d seeds", seed)
-			break
-		}
+	for seed := range seeds(t, 20, 2) {
 		cfg := Config{Seed: 1000 + seed, For: 20 * time.Second}
 		if a, b := do(t, cfg), do(t, cfg); a != b {
 			t.Fatalf("seed %d: %+v, and again %+v", cfg.Seed, a, b)
