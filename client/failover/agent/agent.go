@@ -95,6 +95,7 @@ type Agent struct {
 	ownInfo  info
 	looked   time.Time // when own was read; zero: it has to be
 	gate     *replica.Gate
+	ready    *readyGate // attached ahead, nil if there is none
 	epoch    int64     // the register that was seen last
 	since    time.Time // since when
 	bidSince time.Time // since when there is a bid; zero: there is none

@@ -41,7 +41,7 @@ func (a *Agent) prepare(ctx context.Context, v *failover.View) {
 // settle sets what the agent relies on, until Redis is started again.
 func (a *Agent) settle(ctx context.Context, v *failover.View) error {
 	// A master whose group has no register yet goes on as it is.
-	if v.Epoch != 0 && (a.gate == nil || !a.gate.Open()) {
+	if v.Epoch != 0 && (a.gate == nil || !a.gate.IsOpen()) {
 		if err := a.redis.set(ctx, "min-replicas-to-write", shut, "min-replicas-max-lag", v.Conf.GateLagS); err != nil {
 			return err
 		}

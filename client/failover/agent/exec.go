@@ -47,10 +47,11 @@ func (a *Agent) do(ctx context.Context, v *failover.View, act failover.Action) e
 
 // closeGate makes Redis refuse writes, at once, as far as it depends on the gate.
 func (a *Agent) closeGate(why string) {
+	a.dropReady()
 	if a.gate == nil {
 		return
 	}
-	if a.gate.Open() {
+	if a.gate.IsOpen() {
 		a.log.Info("the gate is closed", "why", why)
 	}
 	a.gate.Close()
@@ -60,8 +61,15 @@ func (a *Agent) closeGate(why string) {
 // openGate attaches the gate. From here on Redis takes writes, for as long as the
 // session is valid under which the register was written, and Redis answers.
 func (a *Agent) openGate(ctx context.Context, v *failover.View) error {
-	a.closeGate("it is opened again")
 	n := a.gateSize(v)
+	if g := a.takeReady(v, n); g != nil {
+		if err := g.Open(a.validFor(v)); err != nil {
+			return err
+		}
+		a.useGate(g)
+		return a.redis.set(ctx, "min-replicas-to-write", n)
+	}
+	a.closeGate("it is opened again")
 	if err := a.redis.set(ctx, "min-replicas-to-write", n, "min-replicas-max-lag", v.Conf.GateLagS); err != nil {
 		return err
 	}
@@ -73,21 +81,28 @@ func (a *Agent) openGate(ctx context.Context, v *failover.View) error {
 	if err := a.reread(ctx, v); err != nil {
 		return err
 	}
-	id, epoch := v.Register.Session, v.Epoch
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	g, err := replica.OpenGate(ctx, a.redis.target, n, a.own.ReplID, a.own.Offset, func() bool {
-		return (a.live.is(id) || a.safe.is(epoch)) && a.probe.answers()
-	})
+	g, err := replica.OpenGate(ctx, a.redis.target, n, a.own.ReplID, a.own.Offset, a.validFor(v))
 	if err != nil {
 		return err
 	}
+	a.useGate(g)
+	return nil
+}
+
+// validFor is for how long a gate may be open that was opened by v.
+func (a *Agent) validFor(v *failover.View) func() bool {
+	id, epoch := v.Register.Session, v.Epoch
+	return func() bool { return (a.live.is(id) || a.safe.is(epoch)) && a.probe.answers() }
+}
+
+func (a *Agent) useGate(g *replica.Gate) {
 	a.gate = g
 	a.wg.Go(func() {
 		<-g.Ended()
 		a.wake()
 	})
-	return nil
 }
 
 func (a *Agent) makeBacklog(ctx context.Context) error {
@@ -142,8 +157,11 @@ func (a *Agent) write(ctx context.Context, v *failover.View, act failover.Action
 		t.If = append(t.If, client.Unchanged(a.paths.Cmd(), v.Cmd.Rev))
 		t.Do = append(t.Do, client.DelOp(a.paths.Cmd()))
 	}
+	attached := a.attachAhead(ctx, v, act)
 	rev, err := a.cfg.Store.Txn(ctx, t)
+	a.ready = <-attached
 	if err != nil {
+		a.dropReady()
 		return err
 	}
 	a.f.Catch(ctx, rev)

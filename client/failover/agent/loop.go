@@ -180,7 +180,7 @@ func (a *Agent) situation(v failover.View) failover.Situation {
 			break
 		}
 	}
-	s.Own.GateOpen = a.gate != nil && a.gate.Open()
+	s.Own.GateOpen = a.gate != nil && a.gate.IsOpen()
 	return s
 }
 
@@ -239,7 +239,7 @@ func (a *Agent) reread(ctx context.Context, v *failover.View) error {
 // guard keeps what others may have changed as it has to be: a late message may
 // have shut the Redis of a master.
 func (a *Agent) guard(ctx context.Context, v *failover.View) {
-	if a.gate == nil || !a.gate.Open() {
+	if a.gate == nil || !a.gate.IsOpen() {
 		return
 	}
 	want := fmt.Sprint(a.gateSize(v))

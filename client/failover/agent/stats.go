@@ -93,7 +93,7 @@ func (a *Agent) publish(note string) {
 	default:
 		s.Role = failover.RoleReplica
 	}
-	if a.gate != nil && a.gate.Open() {
+	if a.gate != nil && a.gate.IsOpen() {
 		s.Gate = "open"
 	}
 	a.mu.Lock()

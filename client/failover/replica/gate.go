@@ -21,12 +21,25 @@ type Gate struct {
 	cause error // written before ended is closed
 }
 
-// OpenGate attaches n connections to Redis, whose history is replid and has come
-// to offset. They count from now on; valid is asked each time before they are
-// acknowledged, and its answer no closes the gate. Redis has to be a master
-// with a backlog (see MakeBacklog); else it would start a child for each gate.
+// OpenGate is Attach and Open.
 func OpenGate(ctx context.Context, t Target, n int, replid string, offset int64, valid func() bool) (*Gate, error) {
-	g := &Gate{valid: valid, stop: make(chan struct{}), ended: make(chan struct{})}
+	g, err := Attach(ctx, t, n, replid, offset)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.Open(valid); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+// Attach attaches n connections to Redis, whose history is replid and has come to
+// offset, for a gate that is to be opened within a second. Redis counts them from
+// now on, as it does any replica that has just come, so it has to refuse writes for
+// another reason. It has to be a master with a backlog (see MakeBacklog); else it
+// would start a child for each gate.
+func Attach(ctx context.Context, t Target, n int, replid string, offset int64) (*Gate, error) {
+	g := &Gate{stop: make(chan struct{}), ended: make(chan struct{})}
 	errs := make(chan error, n)
 	conns := make([]*Conn, n)
 	var wg sync.WaitGroup
@@ -51,18 +64,27 @@ func OpenGate(ctx context.Context, t Target, n int, replid string, offset int64,
 			g.conns = append(g.conns, c)
 		}
 	}
-	if err == nil && !valid() {
-		err = errInvalid
-	}
 	if err != nil {
 		g.closeAll()
 		return nil, err
+	}
+	return g, nil
+}
+
+// Open lets the connections count for as long as valid says so: it is asked each
+// time before they are acknowledged, and its answer no closes the gate. An error
+// says that it is closed already. Open is called once.
+func (g *Gate) Open(valid func() bool) error {
+	g.valid = valid
+	if !valid() {
+		g.end(errInvalid)
+		return errInvalid
 	}
 	for _, c := range g.conns {
 		g.wg.Go(func() { g.end(c.Drain()) })
 	}
 	g.wg.Go(g.ack)
-	return g, nil
+	return nil
 }
 
 var errInvalid = errors.New("the gate may not be open")
@@ -112,8 +134,8 @@ func (g *Gate) closeAll() {
 // Ended is closed when the gate is closed, whoever closed it.
 func (g *Gate) Ended() <-chan struct{} { return g.ended }
 
-// Open tells whether it is open.
-func (g *Gate) Open() bool {
+// IsOpen tells whether it has not ended.
+func (g *Gate) IsOpen() bool {
 	select {
 	case <-g.ended:
 		return false

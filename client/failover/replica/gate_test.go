@@ -64,7 +64,7 @@ func TestGate(t *testing.T) {
 	valid.Store(false)
 	<-g.Ended()
 	s.Until("it refuses", func() bool { _, err := s.Try("SET", "a", "2"); return refused(err) })
-	if g.Open() || g.Err() == nil {
+	if g.IsOpen() || g.Err() == nil {
 		t.Error("it says that it is open")
 	}
 	if _, err := replica.OpenGate(t.Context(), target, n, s.Info("master_replid"), offset(t, s), valid.Load); err == nil {
