@@ -133,8 +133,7 @@ func (n *Node) publish() {
 // ends them at their deadline: the entries up to there may never come.
 func (n *Node) reader() {
 	r := reader{n: n}
-	expire := time.NewTicker(n.cfg.Tick)
-	defer expire.Stop()
+	var expire <-chan time.Time // set while something waits
 	for {
 		select {
 		case <-n.reads.done:
@@ -143,10 +142,14 @@ func (n *Node) reader() {
 		case <-n.reads.signal:
 			r.take()
 		case <-n.appliedIndex.signal:
-		case now := <-expire.C:
+		case now := <-expire:
+			expire = nil
 			r.expire(now)
 		}
 		r.answer()
+		if len(r.held) > 0 && expire == nil {
+			expire = time.After(n.cfg.Tick)
+		}
 	}
 }
 

@@ -10,7 +10,7 @@ package canary
 func processMutations() []mutation {
 	// Watches of everything are what drills know the committed log by: those
 	// stay right, so that the watch checker has to find it.
-	const some = `!s.glob.Match("/zzz")`
+	const some = `!s.globs[0].Match("/zzz")`
 	return []mutation{
 		{
 			name: "stale-reads", bug: "a node answers reads at once, from the state it has",
@@ -36,7 +36,7 @@ func processMutations() []mutation {
 		},
 		{
 			name: "split-revision", bug: "watches of some files get the changes of a rev in messages of their own",
-			edits: []edit{{"server/watch.go", "		n := w.whole(events)\n", "		n := w.whole(events)\n		if s := w; " + some + " {\n			n = 1\n		}\n"}},
+			edits: []edit{{"server/watch.go", "		n := w.whole(events)\n", "		n := w.whole(events)\n		if s := w.sub; " + some + " {\n			n = 1\n		}\n"}},
 			drill: "kill-follower", caught: `check watches: (?s:.*)atomic: `,
 		},
 		{
