@@ -42,6 +42,11 @@ func (a *Agent) transfer(ctx context.Context, target *server) (err error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, handOverLimit)
 	defer cancel()
+	// Nor do they wait for one that is behind: after a whole copy a replica is
+	// sent nothing before its first acknowledgement, which takes up to a second.
+	if err := a.reached(ctx, target); err != nil {
+		return err
+	}
 	unpaused := context.WithoutCancel(ctx)
 	if err := a.redis.do(ctx, "CLIENT", "PAUSE", pauseLimit.Milliseconds(), "WRITE"); err != nil {
 		return err
@@ -72,7 +77,30 @@ func (a *Agent) transfer(ctx context.Context, target *server) (err error) {
 	return nil
 }
 
-// even waits until the target has all that the own Redis has.
+// reached waits until the target has what the own Redis has at present.
+func (a *Agent) reached(ctx context.Context, target *server) error {
+	in, err := a.redis.info(ctx, "replication")
+	if err != nil {
+		return err
+	}
+	for want := in.int("master_repl_offset"); ; {
+		got, err := target.info(ctx, "replication")
+		if err != nil {
+			return err
+		}
+		left := want - got.int("master_repl_offset")
+		if left <= 0 {
+			return nil
+		}
+		sleep(ctx, handOverPoll)
+		if ctx.Err() != nil {
+			return fmt.Errorf("the target is %d bytes behind after %v", left, handOverLimit)
+		}
+	}
+}
+
+// even waits until the target has all that the own Redis has, which takes no
+// writes.
 func (a *Agent) even(ctx context.Context, target *server) error {
 	in, err := a.redis.info(ctx, "replication")
 	if err != nil {
