@@ -72,9 +72,9 @@ type call struct {
 	// Messages of the two most frequent verbs, kept with the call so that
 	// they cost no allocation.
 	getReq doozerpb.GetRequest
-	getRes doozerpb.GetResponse
+	getRes getResult
 	setReq doozerpb.SetRequest
-	setRes doozerpb.SetResponse
+	setRes setResult
 }
 
 // callPool keeps calls for reuse.
@@ -94,8 +94,8 @@ func (p *callPool) get(v verb, path string) *call {
 func (p *callPool) put(k *call) {
 	k.setReq.Value, k.setReq.If, k.setReq.Path, k.setReq.Message = nil, nil, "", ""
 	k.getReq.Path, k.path = "", ""
-	k.getRes.Reset()
-	k.setRes.Reset()
+	k.getRes.reset("")
+	k.setRes = setResult{}
 	if cap(k.msg) > keepBuffer {
 		k.msg = nil
 	}

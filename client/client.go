@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	doozerpb "github.com/doozer-store/doozer/proto"
 )
 
@@ -105,7 +103,7 @@ func (c *Client) ClusterID() []byte {
 
 // do makes attempts of k until one gives a definite answer, which it decodes
 // into res, or time is over. Its errors are *OpError.
-func (c *Client) do(ctx context.Context, k *call, res proto.Message) error {
+func (c *Client) do(ctx context.Context, k *call, res result) error {
 	now := time.Now()
 	if k.deadline.IsZero() {
 		k.limit(ctx, now, c.cfg.timeout)
@@ -124,7 +122,7 @@ func (c *Client) do(ctx context.Context, k *call, res proto.Message) error {
 // attempts is the loop: take an id if it is a write, take a node, try, and do
 // what the verdict says. The id stays the same from attempt to attempt, unless
 // the verdict asks for another.
-func (c *Client) attempts(ctx context.Context, k *call, res proto.Message, now time.Time) error {
+func (c *Client) attempts(ctx context.Context, k *call, res result, now time.Time) error {
 	if len(k.msg) > maxRequest {
 		return fmt.Errorf("%w: the request has %d bytes, the limit is %d", ErrTooLarge, len(k.msg), maxRequest)
 	}
@@ -163,7 +161,7 @@ func (c *Client) attempts(ctx context.Context, k *call, res proto.Message, now t
 // attempt sends k to l once. A nil error means that it was done; else the error
 // is the reason, which becomes the call's if the verdict ends it or if time
 // runs out.
-func (c *Client) attempt(ctx context.Context, k *call, l *link, res proto.Message, now time.Time) (verdict, error) {
+func (c *Client) attempt(ctx context.Context, k *call, l *link, res result, now time.Time) (verdict, error) {
 	k.attempts++
 	if k.lease != nil && otherEpoch(k.lease.epoch, l.epoch.Load()) {
 		return decideExpired(true, k.unknown), fmt.Errorf("%w: the store was restored from a backup", ErrClientExpired)
@@ -310,7 +308,7 @@ func (c *Client) register(ctx context.Context, deadline time.Time) (*doozerpb.Re
 	defer c.calls.put(k)
 	k.deadline = deadline
 	var res doozerpb.RegisterResponse
-	if err := c.do(ctx, k, &res); err != nil {
+	if err := c.do(ctx, k, messageResult{&res}); err != nil {
 		return nil, 0, err
 	}
 	return &res, k.epoch, nil

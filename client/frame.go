@@ -176,7 +176,7 @@ func eachField(b []byte, fn func(num protowire.Number, typ protowire.Type, varin
 
 // decodeReply decodes the response of verb v into res, or returns the error
 // that the node answered with. Bytes in res are copies.
-func decodeReply(body []byte, v verb, res proto.Message) (refusal *doozerpb.Error, err error) {
+func decodeReply(body []byte, v verb, res result) (refusal *doozerpb.Error, err error) {
 	found := false
 	err = eachField(body, func(num protowire.Number, typ protowire.Type, _ uint64, field []byte) error {
 		switch {
@@ -186,7 +186,7 @@ func decodeReply(body []byte, v verb, res proto.Message) (refusal *doozerpb.Erro
 			return proto.Unmarshal(field, refusal)
 		case num == protowire.Number(v):
 			found = true
-			return proto.Unmarshal(field, res)
+			return res.decode(field)
 		}
 		return nil
 	})

@@ -39,8 +39,9 @@ func BenchmarkFrame(b *testing.B) {
 			if err := d.parse(data); err != nil {
 				b.Fatal(err)
 			}
-			var res doozerpb.GetResponse
-			if _, err := decodeReply(d.replies[0].body, verbGet, &res); err != nil || res.GetFile().GetLen() != 256 {
+			var res getResult
+			res.reset(f.Path)
+			if _, err := decodeReply(d.replies[0].body, verbGet, &res); err != nil || res.file.Len != 256 {
 				b.Fatal(err)
 			}
 		}

@@ -93,15 +93,15 @@ func TestResponseFrames(t *testing.T) {
 	if !d.goingAway || len(d.replies) != 3 || d.replies[0].tag != 77 || d.replies[1].tag != 1<<50 {
 		t.Fatalf("%+v", d)
 	}
-	var get doozerpb.GetResponse
-	if e, err := decodeReply(d.replies[0].body, verbGet, &get); e != nil || err != nil || string(get.File.Value) != "v" {
+	var get getResult
+	if e, err := decodeReply(d.replies[0].body, verbGet, &get); e != nil || err != nil || string(get.file.Value) != "v" {
 		t.Errorf("%v, %v, %v", &get, e, err)
 	}
 	if e, err := decodeReply(d.replies[1].body, verbGet, &get); err != nil || e.GetCode() != doozerpb.Code_NOENT {
 		t.Errorf("%v, %v", e, err)
 	}
 	for _, r := range []reply{d.replies[0], d.replies[2]} {
-		if _, err := decodeReply(r.body, verbSet, &doozerpb.SetResponse{}); !errors.Is(err, ErrInternal) {
+		if _, err := decodeReply(r.body, verbSet, &setResult{}); !errors.Is(err, ErrInternal) {
 			t.Errorf("a response without the result asked for: %v", err)
 		}
 	}

@@ -145,7 +145,7 @@ func (r *router) greet(ctx context.Context, l *link) error {
 	default:
 		return fmt.Errorf("no answer within %v", dialTimeout)
 	}
-	refusal, err := decodeReply(k.reply, verbSelf, &doozerpb.SelfResponse{})
+	refusal, err := decodeReply(k.reply, verbSelf, messageResult{&doozerpb.SelfResponse{}})
 	if err == nil && refusal != nil {
 		err = errorOf(refusal)
 	}

@@ -21,10 +21,11 @@ func (c *Client) Get(ctx context.Context, path string, opts ...ReadOption) (File
 	defer c.calls.put(k)
 	k.getReq.Path, k.getReq.Rev, k.getReq.Local = path, cfg.rev, cfg.local
 	k.local, k.served = cfg.local, cfg.served
-	if err := c.run(ctx, k, &k.getReq, &k.getRes); err != nil {
+	k.getRes.reset(path)
+	if err := c.runInto(ctx, k, &k.getReq, &k.getRes); err != nil {
 		return File{}, err
 	}
-	return fileOf(k.getRes.GetFile()), nil
+	return k.getRes.file, nil
 }
 
 // Stat describes a file or a directory. A missing one is ErrNotExist.
@@ -49,10 +50,10 @@ func (c *Client) Set(ctx context.Context, path string, value []byte, opts ...Wri
 	defer c.calls.put(k)
 	k.setReq.Path, k.setReq.Value = path, value
 	k.setReq.If, k.setReq.Message = writeOptions(opts)
-	if err := c.run(ctx, k, &k.setReq, &k.setRes); err != nil {
+	if err := c.runInto(ctx, k, &k.setReq, &k.setRes); err != nil {
 		return 0, err
 	}
-	return k.setRes.GetRev(), nil
+	return k.setRes.rev, nil
 }
 
 // Del deletes a file and returns the rev of the change. It fails as Set does;
@@ -146,6 +147,11 @@ func (c *Client) Members(ctx context.Context) ([]Member, error) {
 
 // run encodes the request, makes the call and decodes the response.
 func (c *Client) run(ctx context.Context, k *call, req, res proto.Message) error {
+	return c.runInto(ctx, k, req, messageResult{res})
+}
+
+// runInto is run with a result of the caller's kind.
+func (c *Client) runInto(ctx context.Context, k *call, req proto.Message, res result) error {
 	if err := k.encode(req); err != nil {
 		// The only thing that cannot be encoded is text that is not UTF-8.
 		kind := ErrBadRequest

@@ -96,10 +96,10 @@ type Agent struct {
 	looked   time.Time // when own was read; zero: it has to be
 	gate     *replica.Gate
 	ready    *readyGate // attached ahead, nil if there is none
-	epoch    int64     // the register that was seen last
-	since    time.Time // since when
-	bidSince time.Time // since when there is a bid; zero: there is none
-	saved    int64     // the epoch in which what is lost was saved
+	epoch    int64      // the register that was seen last
+	since    time.Time  // since when
+	bidSince time.Time  // since when there is a bid; zero: there is none
+	saved    int64      // the epoch in which what is lost was saved
 	saves    int
 	failed   int64 // the epoch in which a switch failed, and why
 	whyNot   string
