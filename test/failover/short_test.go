@@ -44,7 +44,7 @@ func start(t *testing.T, c rig.Case) *rig.Group {
 }
 
 // few are the harms that the short form does, once each, all to one group.
-var few = []string{"kill-redis", "stop-agent", "kill-both", "cut-master", "no-majority", "empty-restart", "switch"}
+var few = []string{"kill-redis", "stop-agent", "kill-both", "cut-master", "cut-store", "no-majority", "empty-restart", "switch"}
 
 // TestShort does some kinds of harm to one group with doozer's agents: what is lost is
 // what asynchronous replication loses, and is on record; no two servers take writes.
