@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/doozer-store/doozer/client/failover"
 	"github.com/doozer-store/doozer/client/failover/redistest"
@@ -436,6 +439,28 @@ func TestHook(t *testing.T) {
 		text, _ := os.ReadFile(out)
 		return strings.Contains(string(text), "g running n1 master "+m.redis.Addr+"\n")
 	})
+}
+
+// A master whose agent is cut off from the store stays reachable, and nobody makes it a
+// replica. Who comes back to it is disconnected, however late.
+func TestClientsOfALostMaster(t *testing.T) {
+	t.Parallel()
+	g := newGroup(t, 3, func(c *failover.Conf) { c.TTLms = 8000 })
+	m, v := g.master(0)
+	g.ready(m)
+	m.st.Cut()
+	g.master(v.Epoch)
+	for i := range 3 {
+		c, err := net.Dial("tcp", m.redis.Addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.SetDeadline(time.Now().Add(limit))
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
+			t.Fatalf("client %d of the lost master: %v", i, err)
+		}
+		c.Close()
+	}
 }
 
 // Whatever the step at which the agent of the new master ends, the group comes to

@@ -261,9 +261,7 @@ func (a *Agent) replicate(ctx context.Context, v *failover.View, addr string) er
 }
 
 // shutOld asks the Redis of a lost master to refuse writes, in the background:
-// its gate is open for some time yet if its agent hangs. Clients are disconnected, and
-// once more when there is another master: who came back in between would stay, and be
-// refused, for as long as nobody makes that Redis a replica.
+// its gate is open for some time yet if its agent hangs. Clients are disconnected.
 func (a *Agent) shutOld(ctx context.Context, v *failover.View, addr string) {
 	done := make(chan struct{})
 	a.asked, a.shutDown = v.Epoch, done
@@ -278,13 +276,31 @@ func (a *Agent) shutOld(ctx context.Context, v *failover.View, addr string) {
 		}
 		close(done)
 		a.wake()
-		ctx, cancel := context.WithTimeout(ctx, returnLimit)
-		defer cancel()
-		v, err := a.f.Wait(ctx, func(v failover.View) bool { return v.Register.State == failover.Running })
-		if err == nil && v.Register.Addr != addr {
-			old.killClients(ctx)
-		}
+		a.keepOut(ctx, old, addr)
 	})
+}
+
+// keepOut disconnects the clients of a Redis that is the master no more, when there
+// is another one and then for as long as nobody makes it a replica. Its agent may be
+// cut off from the store: a client that has come back to it, having asked a moment too
+// early who the master is, would be refused and stay.
+func (a *Agent) keepOut(ctx context.Context, old *server, addr string) {
+	for pause := keepOutFirst; ; pause = min(2*pause, keepOutMax) {
+		v, err := a.f.Wait(ctx, func(v failover.View) bool { return v.Register.State == failover.Running })
+		if err != nil || v.Register.Addr == addr {
+			return
+		}
+		in, err := old.info(ctx, "replication")
+		if err != nil || in["role"] != "master" {
+			return
+		}
+		if old.killClients(ctx) != nil {
+			return
+		}
+		if sleep(ctx, pause); ctx.Err() != nil {
+			return
+		}
+	}
 }
 
 // kill ends a Redis that hangs: one that goes on later would first answer the

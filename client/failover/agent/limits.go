@@ -12,9 +12,10 @@ const (
 	retryAfter = 50 * time.Millisecond
 	// shutLimit bounds the attempt to reach the Redis of a lost master.
 	shutLimit = time.Second
-	// returnLimit is for how long after that the clients of a lost master are
-	// disconnected once more, when there is another.
-	returnLimit = 10 * time.Second
+	// keepOutFirst and keepOutMax are the pauses between two times that the clients
+	// of a lost master are disconnected.
+	keepOutFirst = 500 * time.Millisecond
+	keepOutMax   = 8 * time.Second
 	// lagLimit bounds the question how far a replica is behind.
 	lagLimit = 500 * time.Millisecond
 	// handOverLimit is how long writes may wait in a switch: the target then has
