@@ -13,7 +13,7 @@ const (
 	gcEvery      = 2 * time.Second
 	gcSmallHeap  = 64 << 20
 	gcLargeHeap  = 512 << 20
-	gcSmallShare = 300 // percent
+	gcSmallShare = 200 // percent
 	gcLargeShare = 40
 )
 

@@ -10,7 +10,7 @@ func TestGCPercent(t *testing.T) {
 		live uint64
 		want int
 	}{
-		{0, 300}, {64 << 20, 300}, {288 << 20, 170}, {512 << 20, 40}, {64 << 30, 40},
+		{0, 200}, {64 << 20, 200}, {288 << 20, 120}, {512 << 20, 40}, {64 << 30, 40},
 	} {
 		if got := gcPercent(c.live); got != c.want {
 			t.Errorf("gcPercent(%d) = %d, want %d", c.live, got, c.want)
