@@ -69,6 +69,8 @@ type Watcher struct {
 	tries  int          // since something was received
 	alone  bool         // the next streams are its own
 	err    error        // final
+	// silence runs while somebody waits.
+	silence *time.Timer
 
 	mu     sync.Mutex
 	closed bool
@@ -183,14 +185,18 @@ func (w *Watcher) advance(ctx context.Context) error {
 	if m, ok := w.stream.take(); ok {
 		return w.given(m)
 	}
-	silence := time.NewTimer(limit)
-	defer silence.Stop()
+	if w.silence == nil {
+		w.silence = time.NewTimer(limit)
+	} else {
+		w.silence.Reset(limit)
+	}
+	defer w.silence.Stop()
 	select {
 	case m := <-w.stream.msgs:
 		return w.given(m)
 	case <-w.stream.signal:
 		return nil // there is something to take, or was
-	case <-silence.C:
+	case <-w.silence.C:
 		return w.broken(errSilent)
 	case <-ctx.Done():
 		if !w.view.placed() {
@@ -216,8 +222,10 @@ func (w *Watcher) given(m watchMsg) error {
 // receive takes in one message. With the first one of a stream the node has
 // proved itself: what went before is forgotten.
 func (w *Watcher) receive(m watchMsg) error {
-	if err := w.c.router.checkCluster(m.res.GetHeader()); err != nil {
-		return err
+	if w.stream.msgs != nil { // else the shared stream has looked
+		if err := w.c.router.checkCluster(m.res.GetHeader()); err != nil {
+			return err
+		}
 	}
 	first := !w.stream.begun
 	w.stream.begun, w.tries, w.avoid = true, 0, nil

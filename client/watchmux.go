@@ -127,6 +127,11 @@ func (x *watchMux) run(ctx context.Context, c *Client) {
 			c.dropMux(x)
 			return
 		}
+		if err := c.router.checkCluster(m.GetHeader()); err != nil {
+			x.end(err)
+			c.dropMux(x)
+			return
+		}
 		for _, t := range m.GetTold() {
 			x.told(m.GetHeader(), t)
 		}
