@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"slices"
@@ -30,6 +31,17 @@ type view struct {
 	mode    viewMode
 	changed []Event
 	held    *Event
+	// shared: the messages taken in are given to others too.
+	shared bool
+}
+
+// eventOf returns e with a value that is the consumer's own.
+func (v *view) eventOf(e *doozerpb.Event) Event {
+	ev := eventOf(e)
+	if v.shared {
+		ev.Value = bytes.Clone(ev.Value)
+	}
+	return ev
 }
 
 // step is an event, or a progress mark.
@@ -147,7 +159,7 @@ func (v *view) events(res *doozerpb.WatchResponse) error {
 	}
 	list := res.GetEvents()
 	for i, e := range list {
-		ev := eventOf(e)
+		ev := v.eventOf(e)
 		if ev.Rev <= v.pos {
 			continue // of a node that starts earlier than it was asked to
 		}
@@ -220,7 +232,7 @@ func (v *view) snapshot(res *doozerpb.WatchResponse) error {
 		return fmt.Errorf("%w: a snapshot that was not asked for", ErrInternal)
 	}
 	for _, e := range res.GetEvents() {
-		ev := eventOf(e)
+		ev := v.eventOf(e)
 		if v.mode == viewFirst {
 			v.hold(&ev)
 			continue

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	doozerpb "github.com/doozer-store/doozer/proto"
-	"github.com/doozer-store/doozer/store"
 	"google.golang.org/grpc"
 )
 
@@ -85,15 +84,14 @@ func (t *Stepper) Watch(req *doozerpb.WatchRequest, send func(message []byte)) (
 	if e := t.s.refuse(); e != nil {
 		return nil, e
 	}
-	glob, err := store.CompileGlob(req.Glob)
-	if err != nil {
-		return nil, asStoreError(err)
-	}
 	w := &watcher{
-		s: t.s, glob: glob, ctx: context.Background(), noResync: req.NoResync,
-		send: func(m *encoded) error { send(m.parts.Materialize()); return nil },
+		s: t.s, ctx: context.Background(),
+		tell: t.s.tellAlone(func(m *encoded) error { send(m.parts.Materialize()); return nil }),
 	}
-	if w.sub = t.s.machine.hub.subscribe(glob); w.sub == nil {
+	if e := w.check(req); e != nil {
+		return nil, e
+	}
+	if w.sub = t.s.machine.hub.subscribe(w.glob); w.sub == nil {
 		return nil, overloaded("the node has its %d watchers", t.s.limits.Watchers)
 	}
 	if err := w.start(req); err != nil {

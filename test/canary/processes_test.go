@@ -36,7 +36,8 @@ func processMutations() []mutation {
 		},
 		{
 			name: "split-revision", bug: "watches of some files get the changes of a rev in messages of their own",
-			edits: []edit{{"server/watch.go", "		n := w.whole(events)\n", "		n := w.whole(events)\n		if s := w.sub; " + some + " {\n			n = 1\n		}\n"}},
+			edits: []edit{{"server/watches.go", "			n := wholeRevs(x.events, t.s.limits.MessageBytes)\n",
+				"			n := wholeRevs(x.events, t.s.limits.MessageBytes)\n			t.mu.Lock()\n			if m := t.open[x.ids[0]]; m != nil {\n				if s := m.sub; " + some + " {\n					n = 1\n				}\n			}\n			t.mu.Unlock()\n"}},
 			drill: "kill-follower", caught: `check watches: (?s:.*)atomic: `,
 		},
 		{

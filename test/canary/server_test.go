@@ -33,7 +33,7 @@ func watchMutations() []mutation {
 		{
 			name: "rev-split", bug: "the changes of one rev are split over messages",
 			simulated: `the change of \S+ at rev \d+ is missing`,
-			edits:     []edit{{"server/watch.go", "		if size >= w.s.limits.MessageBytes && e.Rev != events[i-1].Rev {\n			return i\n", "		if i > 0 && size >= w.s.limits.MessageBytes {\n			return i\n"}},
+			edits:     []edit{{"server/watch.go", "		if size >= bytes && e.Rev != events[i-1].Rev {\n			return i\n", "		if i > 0 && size >= bytes {\n			return i\n"}},
 			pkg:       "./server", run: "TestARevIsNeverSplit", caught: `from_the_queue`, short: true,
 		},
 		{
@@ -47,6 +47,21 @@ func watchMutations() []mutation {
 			simulated: `not after \d+`,
 			edits:     []edit{{"server/watch.go", "	for len(events) > 0 && events[0].Rev <= w.cursor {\n", "	for len(events) > 0 && false {\n"}},
 			pkg:       "./server", run: "TestQueueAndWindowOverlap", caught: `rev \d+ after`,
+		},
+		{
+			name: "together-by-glob", bug: "of many watches on a stream, those of one glob are told what one of them has to be told",
+			edits: []edit{{"server/watches.go", "			k := sameEvents{m.glob.String(), events[0], len(events)}\n", "			k := sameEvents{glob: m.glob.String()}\n"}},
+			pkg:   "./server", run: "TestWatchesRules", caught: `FAIL: TestWatchesRules`, tries: 3, short: true,
+		},
+		{
+			name: "together-progress-ahead", bug: "a progress mark of one of many watches on a stream vouches for what is still queued",
+			edits: []edit{{"server/watches.go", "			x = &told{kind: doozerpb.WatchResponse_PROGRESS, rev: m.cursor}\n", "			x = &told{kind: doozerpb.WatchResponse_PROGRESS, rev: m.s.machine.Rev()}\n"}},
+			pkg:   "./server", run: "TestWatchesRules", caught: `after progress \d+`, tries: 3,
+		},
+		{
+			name: "watch-left-behind", bug: "a watch that is opened while its stream breaks stays",
+			edits: []edit{{"server/watches.go", "	case t.closed:\n		return stopping() // which nobody hears\n", ""}, {"server/watches.go", "	if !t.closed {\n		t.wg.Go(fn)\n	}\n", "	t.wg.Go(fn)\n"}},
+			pkg:   "./server", run: "TestWatchesBrokenWhileOpening", caught: `are left behind|WaitGroup`, tries: 3,
 		},
 		{
 			name: "event-skipped", bug: "one event in three is lost on its way to a queue",
