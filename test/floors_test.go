@@ -31,6 +31,7 @@ var rooms = []room{
 	{"consensus/transport", []string{"proto/peerpb"}, "siblings do not import each other: boot joins them"},
 	{"client", []string{"proto"}, "a client needs the protocol alone"},
 	{"client/fakestore", []string{"client"}, "a store in memory, for tests of what is built on the client"},
+	{"client/session/sessiontest", []string{"client/fakestore", "client/session"}, "a session of a program, for tests of what is built on sessions"},
 	{"client/session", []string{"client"}, "a recipe is a client like any other; session is the lowest"},
 	{"client/session/line", []string{"client", "client/session"}, "what locks and elections share lies below both"},
 	{"client/lock", []string{"client", "client/session", "client/session/line"}, "siblings do not import each other"},
