@@ -95,11 +95,23 @@ type watchStream struct {
 	bytes  int
 }
 
+// patience is how long a watch itself waits for a message; 0: it is told when there
+// has been silence for too long.
+func (s *watchStream) patience() time.Duration {
+	switch {
+	case !s.begun:
+		return watchStart
+	case s.msgs != nil:
+		return watchSilence
+	default:
+		return 0
+	}
+}
+
 type watchMsg struct {
-	res    *doozerpb.WatchResponse
-	err    error
-	size   int  // of the events, about
-	shared bool // others have been given the same
+	res  *doozerpb.WatchResponse
+	err  error
+	size int // of the events, about
 }
 
 // Watcher makes a watch as Watch does. It contacts a node with the first Next
@@ -133,13 +145,13 @@ func (w *Watcher) Start(ctx context.Context) error {
 // every other is final.
 func (w *Watcher) Next(ctx context.Context) (Event, error) {
 	for {
-		for len(w.view.queue) > 0 {
-			s := w.view.pop()
-			if !s.isMark {
-				return s.event, nil
+		for !w.view.empty() {
+			ev, mark, isMark := w.view.pop()
+			if !isMark {
+				return ev, nil
 			}
 			if w.cfg.progress != nil {
-				w.cfg.progress(s.mark)
+				w.cfg.progress(mark)
 			}
 		}
 		if err := w.advance(ctx); err != nil {
@@ -178,25 +190,25 @@ func (w *Watcher) advance(ctx context.Context) error {
 			return err
 		}
 	}
-	limit := watchSilence
-	if !w.stream.begun {
-		limit = watchStart
-	}
 	if m, ok := w.stream.take(); ok {
 		return w.given(m)
 	}
-	if w.silence == nil {
-		w.silence = time.NewTimer(limit)
-	} else {
-		w.silence.Reset(limit)
+	var silence <-chan time.Time // nil: all watches of the stream are told at once
+	if limit := w.stream.patience(); limit > 0 {
+		if w.silence == nil {
+			w.silence = time.NewTimer(limit)
+		} else {
+			w.silence.Reset(limit)
+		}
+		defer w.silence.Stop()
+		silence = w.silence.C
 	}
-	defer w.silence.Stop()
 	select {
 	case m := <-w.stream.msgs:
 		return w.given(m)
 	case <-w.stream.signal:
 		return nil // there is something to take, or was
-	case <-w.silence.C:
+	case <-silence:
 		return w.broken(errSilent)
 	case <-ctx.Done():
 		if !w.view.placed() {
@@ -229,7 +241,6 @@ func (w *Watcher) receive(m watchMsg) error {
 	}
 	first := !w.stream.begun
 	w.stream.begun, w.tries, w.avoid = true, 0, nil
-	w.view.shared = m.shared
 	return w.view.take(m.res, first)
 }
 

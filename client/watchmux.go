@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -29,6 +30,7 @@ type watchMux struct {
 	last  uint64
 	opens []*doozerpb.WatchesRequest_Open
 	ends  []uint64
+	heard time.Time // when something was received, or expected after a time without watches
 	dead  error
 }
 
@@ -55,6 +57,9 @@ func (c *Client) openShared(s *watchStream, req *doozerpb.WatchRequest) (end fun
 	if x.dead != nil { // just now
 		s.pushLast(watchMsg{err: x.dead})
 		return func() {}, nil
+	}
+	if len(x.open) == 0 {
+		x.heard = time.Now()
 	}
 	x.last++
 	id := x.last
@@ -95,10 +100,7 @@ func (c *Client) dropMux(x *watchMux) {
 
 // run opens the stream and receives until it breaks, which ends all its watches.
 func (x *watchMux) run(ctx context.Context, c *Client) {
-	err := x.receive(ctx, c)
-	x.cancel()
-	c.dropMux(x)
-	x.end(err)
+	x.end(c, x.receive(ctx, c))
 }
 
 func (x *watchMux) receive(ctx context.Context, c *Client) error {
@@ -106,7 +108,7 @@ func (x *watchMux) receive(ctx context.Context, c *Client) error {
 	if err != nil {
 		return err
 	}
-	c.router.spawn(func() { x.send(ctx, stream) })
+	c.router.spawn(func() { x.send(ctx, c, stream) })
 	for {
 		m, err := stream.Recv()
 		if err != nil {
@@ -115,17 +117,25 @@ func (x *watchMux) receive(ctx context.Context, c *Client) error {
 		if err := c.router.checkCluster(m.GetHeader()); err != nil {
 			return err
 		}
-		for _, t := range m.GetTold() {
-			x.told(m.GetHeader(), t)
-		}
+		x.take(m)
 	}
 }
 
-// send sends what gathers.
-func (x *watchMux) send(ctx context.Context, stream grpc.BidiStreamingClient[doozerpb.WatchesRequest, doozerpb.WatchesResponse]) {
+// send sends what gathers, and ends the stream when it has been silent for too long.
+func (x *watchMux) send(ctx context.Context, c *Client, stream grpc.BidiStreamingClient[doozerpb.WatchesRequest, doozerpb.WatchesResponse]) {
+	silence := time.NewTimer(watchSilence)
+	defer silence.Stop()
 	for {
 		select {
 		case <-x.wake:
+		case <-silence.C:
+			left := x.patience()
+			if left <= 0 {
+				x.end(c, errSilent)
+				return
+			}
+			silence.Reset(left)
+			continue
 		case <-ctx.Done():
 			return
 		}
@@ -146,9 +156,30 @@ func (x *watchMux) signal() {
 	}
 }
 
-// told gives a message to the watches that it is for.
+// patience is how long the node may still be silent.
+func (x *watchMux) patience() time.Duration {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if len(x.open) == 0 {
+		return watchSilence // it has nothing to say
+	}
+	return watchSilence - time.Since(x.heard)
+}
+
+// take takes in a message.
+func (x *watchMux) take(m *doozerpb.WatchesResponse) {
+	now := time.Now()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.heard = now
+	for _, t := range m.GetTold() {
+		x.told(m.GetHeader(), t)
+	}
+}
+
+// told gives the watches what they are told. x.mu is held.
 func (x *watchMux) told(h *doozerpb.Header, t *doozerpb.WatchesResponse_Told) {
-	m := watchMsg{shared: len(t.GetIds()) > 1}
+	var m watchMsg
 	for _, e := range t.GetEvents() {
 		m.size += len(e.GetValue()) + len(e.GetPath()) + 128
 	}
@@ -158,14 +189,13 @@ func (x *watchMux) told(h *doozerpb.Header, t *doozerpb.WatchesResponse_Told) {
 		m.res = &doozerpb.WatchResponse{Header: h, Kind: t.GetKind(), Rev: t.GetRev(), Events: t.GetEvents()}
 	}
 	for _, id := range t.GetIds() {
-		x.mu.Lock()
-		s := x.open[id]
-		if m.err != nil {
+		switch s := x.open[id]; {
+		case s == nil: // it was closed
+		case m.err != nil:
 			delete(x.open, id)
-		}
-		x.mu.Unlock()
-		if s != nil && !s.push(m) {
-			x.close(id)
+			s.pushLast(m)
+		case !s.push(m):
+			x.drop(id)
 			s.pushLast(watchMsg{err: errSlow})
 		}
 	}
@@ -174,24 +204,35 @@ func (x *watchMux) told(h *doozerpb.Header, t *doozerpb.WatchesResponse_Told) {
 // close ends one watch.
 func (x *watchMux) close(id uint64) {
 	x.mu.Lock()
-	if x.open[id] != nil && x.dead == nil {
-		delete(x.open, id)
-		x.ends = append(x.ends, id)
+	defer x.mu.Unlock()
+	x.drop(id)
+}
+
+// drop is close with x.mu held.
+func (x *watchMux) drop(id uint64) {
+	if x.open[id] == nil {
+		return
 	}
-	x.mu.Unlock()
+	delete(x.open, id)
+	x.ends = append(x.ends, id)
 	x.signal()
 }
 
-// end ends all watches with err.
-func (x *watchMux) end(err error) {
+// end ends the stream and all its watches with err, once. The next ones are opened
+// on another.
+func (x *watchMux) end(c *Client, err error) {
+	x.cancel()
+	c.dropMux(x)
 	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.dead != nil {
+		return
+	}
 	x.dead = err
-	open := x.open
-	x.open = nil
-	x.mu.Unlock()
-	for _, s := range open {
+	for _, s := range x.open {
 		s.pushLast(watchMsg{err: err})
 	}
+	x.open = nil
 }
 
 // push queues a message, unless too much is queued already.

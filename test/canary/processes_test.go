@@ -31,7 +31,7 @@ func processMutations() []mutation {
 		},
 		{
 			name: "duplicated-in-client", bug: "the client library gives its caller a change twice now and then",
-			edits: []edit{{"client/view.go", "		v.note(ev)\n		v.push(ev)\n	}\n	if n := len(list)", "		v.note(ev)\n		v.push(ev)\n		if ev.Rev%50 == 0 {\n			v.push(ev)\n		}\n	}\n	if n := len(list)"}},
+			edits: []edit{{"client/view.go", "	v.queue = append(v.queue, step{list: list})\n", "	v.queue = append(v.queue, step{list: list})\n	if last := list[len(list)-1:]; last[0].GetRev()%50 == 0 {\n		v.queue = append(v.queue, step{list: last})\n	}\n"}},
 			drill: "kill-follower", caught: `check watches: (?s:.*)unique: `,
 		},
 		{

@@ -76,7 +76,7 @@ func watchMutations() []mutation {
 		},
 		{
 			name: "client-passes-doubles", bug: "a client gives what a node sends twice to its caller twice",
-			edits: []edit{{"client/view.go", "		if ev.Rev <= v.pos {\n", "		if false {\n"}},
+			edits: []edit{{"client/view.go", "	for len(list) > 0 && list[0].GetRev() <= v.pos {\n", "	for len(list) > 0 && false {\n"}},
 			pkg:   "./client", run: "TestViewScripts", caught: `FAIL: TestViewScripts`,
 		},
 		{
