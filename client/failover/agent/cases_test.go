@@ -368,14 +368,14 @@ func TestRefusals(t *testing.T) {
 		want  error
 		text  string
 	}{
-		{"it would start as a master", []string{"replicaof no one"}, false, ErrUnfenced, "replicaof 127.0.0.1 0"},
-		{"its replicas take writes", []string{"replica-read-only no"}, false, ErrUnfenced, "replica-read-only"},
-		{"it has other data", nil, true, ErrForeignData, "FLUSHALL"},
+		{"it would start as a master", nil, false, ErrUnfenced, "replicaof 127.0.0.1 0"},
+		{"its replicas take writes", []string{redistest.Fence, "replica-read-only no"}, false, ErrUnfenced, "replica-read-only"},
+		{"it has other data", []string{redistest.Fence}, true, ErrForeignData, "FLUSHALL"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := redistest.Start(t, c.lines...)
 			if c.data {
-				s.Do("REPLICAOF", "NO", "ONE")
+				s.Master()
 				s.Do("SET", "other", "1")
 			}
 			n := &node{g: g, name: "other", redis: s, st: g.store.Client()}
@@ -416,7 +416,6 @@ func TestRefusals(t *testing.T) {
 // Servers with a password replicate, and are failed over.
 func TestPassword(t *testing.T) {
 	t.Parallel()
-	redistest.Need(t)
 	g := newGroupWith(t, 3, nil, func(n *node) { n.cfg.Password = "secret" }, "requirepass secret")
 	m, v := g.master(0)
 	g.ready(m)
@@ -429,7 +428,6 @@ func TestPassword(t *testing.T) {
 // The hook is told of each master.
 func TestHook(t *testing.T) {
 	t.Parallel()
-	redistest.Need(t)
 	out := filepath.Join(t.TempDir(), "out")
 	g := newGroupWith(t, 1, nil, func(n *node) {
 		n.cfg.OnChange = []string{"sh", "-c", `echo "$DOOZER_REDIS_GROUP $DOOZER_REDIS_STATE $DOOZER_REDIS_MASTER $DOOZER_REDIS_ROLE $DOOZER_REDIS_ADDR" >> ` + out}

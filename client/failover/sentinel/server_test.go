@@ -116,7 +116,14 @@ func raw(words string) string {
 }
 
 // cmd is a command in RESP.
-func cmd(line string) string { return string(viewtest.Command(strings.Fields(line)...)) }
+func cmd(line string) string {
+	words := strings.Fields(line)
+	b := fmt.Appendf(nil, "*%d\r\n", len(words))
+	for _, w := range words {
+		b = fmt.Appendf(b, "$%d\r\n%s\r\n", len(w), w)
+	}
+	return string(b)
+}
 
 // Commands of a connection, byte for byte, in RESP2.
 func TestConnection(t *testing.T) {
