@@ -23,6 +23,8 @@ type watchSet struct {
 	stream grpc.ServerStream
 	ctx    context.Context // ends with the handler
 	wg     sync.WaitGroup  // goroutines of watches
+	// byHand: there are no goroutines, and nobody waits (see Stepper).
+	byHand bool
 
 	// wake has a token when the sender should look.
 	wake chan struct{}
@@ -49,6 +51,7 @@ type setWatch struct {
 	watcher
 	set    *watchSet
 	id     uint64
+	req    *doozerpb.WatchRequest
 	cancel context.CancelFunc // of watcher.ctx
 
 	// Guarded by watchSet.mu.
@@ -80,14 +83,18 @@ const (
 func (s *Server) Watches(stream grpc.BidiStreamingServer[doozerpb.WatchesRequest, doozerpb.WatchesResponse]) error {
 	return s.stream(stream.Context(), verbWatch, func() *doozerpb.Error {
 		ctx, cancel := context.WithCancel(stream.Context())
-		t := &watchSet{
-			s: s, stream: stream, ctx: ctx, wake: make(chan struct{}, 1),
-			open: map[uint64]*setWatch{}, room: make(chan struct{}), every: s.limits.WatchProgress,
-		}
+		t := newWatchSet(s, stream, ctx)
 		defer t.close(cancel)
 		s.wg.Go(func() { t.receive(stream) }) // ends when this handler does, if not before
 		return t.send()
 	})
+}
+
+func newWatchSet(s *Server, stream grpc.ServerStream, ctx context.Context) *watchSet {
+	return &watchSet{
+		s: s, stream: stream, ctx: ctx, wake: make(chan struct{}, 1),
+		open: map[uint64]*setWatch{}, room: make(chan struct{}), every: s.limits.WatchProgress,
+	}
 }
 
 // receive opens and closes watches until the caller has no more.
@@ -114,36 +121,17 @@ func (t *watchSet) receive(stream grpc.BidiStreamingServer[doozerpb.WatchesReque
 // begin opens watches. Those that ask a majority share one question.
 func (t *watchSet) begin(list []*doozerpb.WatchesRequest_Open) {
 	var local, global []*setWatch
-	reqs := make(map[*setWatch]*doozerpb.WatchRequest, len(list))
 	for _, o := range list {
-		req := o.GetWatch()
-		if req == nil {
-			req = &doozerpb.WatchRequest{}
-		}
-		every := t.s.limits.progress(req.ProgressMs)
-		m := &setWatch{set: t, id: o.Id, every: every, due: time.Now().Add(every)}
-		m.s = t.s
-		m.ctx, m.cancel = context.WithCancel(t.ctx)
-		m.tell = m.say
-		if e := m.check(req); e != nil {
-			m.cancel()
-			t.put(told{ids: []uint64{o.Id}, err: e}, markBytes)
-			continue
-		}
-		if e := t.add(m); e != nil {
-			m.cancel()
-			t.put(told{ids: []uint64{o.Id}, err: e}, markBytes)
-			continue
-		}
-		reqs[m] = req
-		if req.Local {
+		switch m := t.accept(o); {
+		case m == nil:
+		case m.req.Local:
 			local = append(local, m)
-		} else {
+		default:
 			global = append(global, m)
 		}
 	}
 	if len(local) > 0 {
-		t.spawn(func() { t.start(local, reqs) })
+		t.spawn(func() { t.start(local) })
 	}
 	if len(global) > 0 {
 		t.spawn(func() {
@@ -153,9 +141,31 @@ func (t *watchSet) begin(list []*doozerpb.WatchesRequest_Open) {
 				}
 				return
 			}
-			t.start(global, reqs)
+			t.start(global)
 		})
 	}
+}
+
+// accept makes a watch that is open, to be started, or tells why not.
+func (t *watchSet) accept(o *doozerpb.WatchesRequest_Open) *setWatch {
+	m := &setWatch{set: t, id: o.Id, req: o.Watch}
+	if m.req == nil {
+		m.req = &doozerpb.WatchRequest{}
+	}
+	m.every = t.s.limits.progress(m.req.ProgressMs)
+	m.due = t.s.now().Add(m.every)
+	m.s, m.tell = t.s, m.say
+	m.ctx, m.cancel = context.WithCancel(t.ctx)
+	e := m.check(m.req)
+	if e == nil {
+		e = t.add(m)
+	}
+	if e != nil {
+		m.cancel()
+		t.put(told{ids: []uint64{o.Id}, err: e}, markBytes)
+		return nil
+	}
+	return m
 }
 
 // add makes m one of the open watches, or says why not.
@@ -178,6 +188,10 @@ func (t *watchSet) add(m *setWatch) *doozerpb.Error {
 // spawn runs fn on a goroutine that close waits for, unless the watches that it is
 // for are closed by now.
 func (t *watchSet) spawn(fn func()) {
+	if t.byHand {
+		fn()
+		return
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.closed {
@@ -187,7 +201,7 @@ func (t *watchSet) spawn(fn func()) {
 
 // start lets watches begin: those that only need a mark here, the others each on a
 // goroutine of its own.
-func (t *watchSet) start(list []*setWatch, reqs map[*setWatch]*doozerpb.WatchRequest) {
+func (t *watchSet) start(list []*setWatch) {
 	for _, m := range list {
 		sub := t.s.machine.hub.subscribeWith(m.glob, m.woken)
 		if sub == nil {
@@ -202,11 +216,10 @@ func (t *watchSet) start(list []*setWatch, reqs map[*setWatch]*doozerpb.WatchReq
 			sub.close()
 			continue
 		}
-		req := reqs[m]
-		if req.Snapshot || req.From > 0 {
-			t.spawn(func() { m.goLive(m.watcher.start(req)) })
+		if m.req.Snapshot || m.req.From > 0 {
+			t.spawn(func() { m.goLive(m.watcher.start(m.req)) })
 		} else {
-			m.goLive(m.watcher.start(req))
+			m.goLive(m.watcher.start(m.req))
 		}
 	}
 }
@@ -220,7 +233,7 @@ func (m *setWatch) say(kind doozerpb.WatchResponse_Kind, rev int64, events []*sh
 	t := m.set
 	for {
 		t.mu.Lock()
-		if t.bytes < outboxBytes {
+		if t.bytes < outboxBytes || t.byHand {
 			break
 		}
 		room := t.room

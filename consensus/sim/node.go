@@ -40,6 +40,7 @@ type node struct {
 
 	sessions []*session
 	watches  []*watch
+	set      *watchSet // of those that share a stream; nil: there is none
 }
 
 // part is a goroutine of a real node.
@@ -306,7 +307,7 @@ func (n *node) watching() bool {
 			return true
 		}
 	}
-	return false
+	return n.set.due()
 }
 
 func (n *node) deliver() {
@@ -314,6 +315,9 @@ func (n *node) deliver() {
 		if v.due() {
 			v.deliver()
 		}
+	}
+	if n.set.due() {
+		n.set.deliver(time.Time{})
 	}
 }
 
