@@ -1,14 +1,11 @@
 package client
 
 import (
-	"context"
 	"slices"
-	"sync"
 	"time"
 
-	"google.golang.org/grpc"
-
 	doozerpb "github.com/doozer-store/doozer/proto"
+	"github.com/doozer-store/doozer/test/watches"
 )
 
 func (s *fakeService) Log(req *doozerpb.LogRequest, stream doozerpb.Doozer_LogServer) error {
@@ -70,74 +67,7 @@ func (s *fakeService) Watch(req *doozerpb.WatchRequest, stream doozerpb.Doozer_W
 
 // Watches serves many watches as Watch does one. A cut ends the stream.
 func (s *fakeService) Watches(stream doozerpb.Doozer_WatchesServer) error {
-	ctx, cancel := context.WithCancelCause(stream.Context())
-	defer cancel(nil)
-	var mu sync.Mutex // of sending
-	send := func(h *doozerpb.Header, told *doozerpb.WatchesResponse_Told) error {
-		mu.Lock()
-		defer mu.Unlock()
-		return stream.Send(&doozerpb.WatchesResponse{Header: h, Told: []*doozerpb.WatchesResponse_Told{told}})
-	}
-	var all sync.WaitGroup
-	defer all.Wait()
-	ends := map[uint64]context.CancelFunc{}
-	requests := make(chan *doozerpb.WatchesRequest)
-	go func() {
-		for {
-			m, err := stream.Recv()
-			if err != nil {
-				cancel(nil)
-				return
-			}
-			select {
-			case requests <- m:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	for {
-		var m *doozerpb.WatchesRequest
-		select {
-		case m = <-requests:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-		for _, id := range m.GetClose() {
-			if end := ends[id]; end != nil {
-				end()
-			}
-		}
-		for _, o := range m.GetOpen() {
-			life, end := context.WithCancel(ctx)
-			ends[o.GetId()] = end
-			all.Go(func() {
-				err := s.Watch(o.GetWatch(), &fakeToldStream{ctx: life, id: o.GetId(), send: send})
-				if e := refusalIn(err); e != nil {
-					_ = send(s.n.c.lockedHeader(s.n), &doozerpb.WatchesResponse_Told{Ids: []uint64{o.GetId()}, Error: e})
-				} else if err != nil {
-					cancel(err)
-				}
-			})
-		}
-	}
-}
-
-// fakeToldStream is the stream of one of many watches.
-type fakeToldStream struct {
-	grpc.ServerStream
-	ctx  context.Context
-	id   uint64
-	send func(*doozerpb.Header, *doozerpb.WatchesResponse_Told) error
-}
-
-func (f *fakeToldStream) Context() context.Context { return f.ctx }
-
-func (f *fakeToldStream) Send(m *doozerpb.WatchResponse) error {
-	if f.ctx.Err() != nil {
-		return nil
-	}
-	return f.send(m.GetHeader(), &doozerpb.WatchesResponse_Told{Ids: []uint64{f.id}, Kind: m.GetKind(), Rev: m.GetRev(), Events: m.GetEvents()})
+	return watches.Serve(stream, func() *doozerpb.Header { return s.n.c.lockedHeader(s.n) }, s.Watch)
 }
 
 // fakeWatch is one Watch stream of a node.

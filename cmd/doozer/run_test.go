@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	doozerpb "github.com/doozer-store/doozer/proto"
+	"github.com/doozer-store/doozer/test/memnet"
 	"github.com/doozer-store/doozer/test/need"
 )
 
@@ -36,7 +37,7 @@ func doozer(t *testing.T, n *fakeNode, stdin string, args ...string) *invocation
 // it has a --timeout that only a hang exceeds, unless it has one of its own.
 func doozerAt(target, stdin string, args ...string) *invocation {
 	global := []string{"-a", target}
-	if !strings.HasPrefix(target, memHost) {
+	if !strings.HasPrefix(target, memnet.Host) {
 		global = append(global, "--timeout", patience.String())
 	}
 	inv := &invocation{}

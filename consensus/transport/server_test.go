@@ -25,15 +25,15 @@ import (
 // client to it.
 func stranger(t testing.TB, change func(*Config)) (peerpb.PeerClient, *Transport, *recorder) {
 	t.Helper()
-	lis := network.listen("")
+	lis := network.Listen()
 	r := newRecorder()
-	c := config(1, lis, r, []string{lis.Addr().String(), network.free()})
+	c := config(1, lis, r, []string{lis.Addr().String(), network.Free()})
 	if change != nil {
 		change(&c)
 	}
 	tr := start(t, c)
 	cc, err := grpc.NewClient("passthrough:///"+lis.Addr().String(),
-		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithContextDialer(network.dial))
+		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithContextDialer(network.Dial))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +215,7 @@ func TestConnectionLimit(t *testing.T) {
 			t.Fatal(err)
 		}
 		addr := tr.c.Listener.Addr().String()
-		first, err := network.dial(t.Context(), addr)
+		first, err := network.Dial(t.Context(), addr)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -223,7 +223,7 @@ func TestConnectionLimit(t *testing.T) {
 		if _, err := first.Read(make([]byte, 1)); err != nil { // the server's settings frame
 			t.Fatal(err)
 		}
-		second, err := network.dial(t.Context(), addr)
+		second, err := network.Dial(t.Context(), addr)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -255,7 +255,7 @@ func FuzzEnvelope(f *testing.F) {
 	add(&peerpb.Envelope{Raft: [][]byte{nil, []byte("\xff")}})
 	add(&peerpb.Envelope{Forward: []*peerpb.Forward{{Term: 1, Commands: []*peerpb.Command{{Id: 1, Data: []byte("x")}, {}}}, {}}})
 	add(&peerpb.Envelope{Hash: []*peerpb.StateHash{{Index: 1}}})
-	lis := network.listen("")
+	lis := network.Listen()
 	r := newRecorder()
 	tr, err := New(config(1, lis, r, nil))
 	if err != nil {
