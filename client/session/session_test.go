@@ -168,29 +168,29 @@ func TestAnotherLife(t *testing.T) {
 	})
 }
 
+// first is a fault of the next transaction alone.
+func first(fault fakestore.Fault) func(op, path string) fakestore.Fault {
+	return func(op, _ string) (f fakestore.Fault) {
+		if op == "txn" {
+			f, fault = fault, fakestore.None
+		}
+		return f
+	}
+}
+
 // A reply that is lost does not cost the session: the beat is found in the file.
 func TestLostReplies(t *testing.T) {
 	for _, fault := range []fakestore.Fault{fakestore.LoseReply, fakestore.LoseRequest, fakestore.Late} {
 		fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
 			c := st.Client()
 			s := open(t, c)
-			l, ctx := span(t, s)
-			n := 0
-			c.Fault(func(op, _ string) fakestore.Fault {
-				if op == "txn" {
-					n++
-				}
-				if op == "txn" && n == 1 {
-					return fault
-				}
-				return fakestore.None
-			})
+			l, _ := span(t, s)
+			c.Fault(first(fault))
 			time.Sleep(time.Minute)
 			c.WaitLate()
 			if again, next := span(t, s); again != l || !live(next) {
 				t.Errorf("fault %d: the life is over", fault)
 			}
-			_ = ctx
 		})
 	}
 }
@@ -326,16 +326,7 @@ func TestKeep(t *testing.T) {
 			c := st.Client()
 			s := open(t, c)
 			l, ctx := span(t, s)
-			n := 0
-			c.Fault(func(op, _ string) fakestore.Fault {
-				if op == "txn" {
-					n++
-				}
-				if op == "txn" && n == 1 {
-					return fault
-				}
-				return fakestore.None
-			})
+			c.Fault(first(fault))
 			if err := s.Keep(t.Context()); err != nil {
 				t.Fatal(err)
 			}

@@ -21,6 +21,20 @@ import (
 	"github.com/doozer-store/doozer/test/loopback"
 )
 
+// greet begins a stream of messages of peer 2.
+func greet(t *testing.T, p peerpb.PeerClient) peerpb.Peer_MessagesClient {
+	t.Helper()
+	s, err := p.Messages(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = s.Send(&peerpb.Envelope{Hello: hello()})
+	if _, err := s.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // stranger starts node 1, whose peer 2 is the test itself, with a plain grpc
 // client to it.
 func stranger(t testing.TB, change func(*Config)) (peerpb.PeerClient, *Transport, *recorder) {
@@ -126,14 +140,7 @@ func TestBadEnvelopes(t *testing.T) {
 			"from nobody":   {Raft: [][]byte{good, {}}},
 			"stray MsgSnap": {Raft: [][]byte{good, encode(t, message(raftpb.MsgSnap, 2, 1, 1, 0))}},
 		} {
-			s, err := p.Messages(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			_ = s.Send(&peerpb.Envelope{Hello: hello()})
-			if _, err := s.Recv(); err != nil {
-				t.Fatal(err)
-			}
+			s := greet(t, p)
 			_ = s.Send(env)
 			if _, err := s.Recv(); status.Code(err) != codes.InvalidArgument {
 				t.Errorf("%s: %v", name, err)
@@ -182,14 +189,7 @@ func TestSupersededStream(t *testing.T) {
 		p, _, r := stranger(t, nil)
 		var streams []peerpb.Peer_MessagesClient
 		for range 2 {
-			s, err := p.Messages(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			_ = s.Send(&peerpb.Envelope{Hello: hello()})
-			if _, err := s.Recv(); err != nil {
-				t.Fatal(err)
-			}
+			s := greet(t, p)
 			streams = append(streams, s)
 		}
 		env := &peerpb.Envelope{Raft: [][]byte{encode(t, message(raftpb.MsgApp, 2, 1, 1, 0))}}
@@ -206,14 +206,7 @@ func TestSupersededStream(t *testing.T) {
 func TestConnectionLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, tr, _ := stranger(t, func(c *Config) { c.Limits.Conns = 2 })
-		s, err := p.Messages(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = s.Send(&peerpb.Envelope{Hello: hello()})
-		if _, err := s.Recv(); err != nil {
-			t.Fatal(err)
-		}
+		s := greet(t, p)
 		addr := tr.c.Listener.Addr().String()
 		first, err := network.Dial(t.Context(), addr)
 		if err != nil {

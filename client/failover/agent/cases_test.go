@@ -31,10 +31,7 @@ func (g *group) ready(m *node) {
 	g.t.Helper()
 	g.settled(m)
 	// A new replica's link is up for up to a second before anything comes.
-	m.redis.Do("SET", "ready", "1")
-	for _, o := range g.others(m) {
-		o.until("writes arrive", func() bool { return o.redis.Do("EXISTS", "ready") == "1" })
-	}
+	g.spread(m, "ready")
 	g.await("all replicas are connected", func(v failover.View) bool {
 		n := 0
 		for i := range v.Nodes {
@@ -44,6 +41,16 @@ func (g *group) ready(m *node) {
 		}
 		return n == len(g.nodes)-1 && v.Register.State == failover.Running
 	})
+}
+
+// spread writes a key at m, and waits until all others have it.
+func (g *group) spread(m *node, key string) {
+	g.t.Helper()
+	// A gate that was attached ahead, and took too long, is opened again.
+	m.until("it takes the write", func() bool { _, err := m.redis.Try("SET", key, "1"); return err == nil })
+	for _, o := range g.others(m) {
+		o.until("the write has arrived", func() bool { return o.redis.Do("EXISTS", key) == "1" })
+	}
 }
 
 // A switch under load loses no write that was accepted, and no server is asked
@@ -157,9 +164,8 @@ func TestLostWritesAreSaved(t *testing.T) {
 	g := newGroup(t, 3, func(c *failover.Conf) { c.TTLms = 12_000 })
 	m, v := g.master(0)
 	g.ready(m)
-	m.redis.Do("SET", "both", "1")
+	g.spread(m, "both")
 	for _, o := range g.others(m) {
-		o.until("the write has arrived", func() bool { return o.redis.Do("EXISTS", "both") == "1" })
 		// Its link to the master ends, as in a partition; its agent does not undo
 		// that.
 		o.stop()
@@ -269,10 +275,7 @@ func TestEmptyRestart(t *testing.T) {
 	g := newGroup(t, 3, nil)
 	m, v := g.master(0)
 	g.ready(m)
-	m.redis.Do("SET", "a", "1")
-	for _, o := range g.others(m) {
-		o.until("the write has arrived", func() bool { return o.redis.Do("EXISTS", "a") == "1" })
-	}
+	g.spread(m, "a")
 	m.redis.Kill()
 	m.redis.Run()
 	next, _ := g.master(v.Epoch)
@@ -471,10 +474,7 @@ func TestAgentEndsAtEachStep(t *testing.T) {
 			g := newGroup(t, 3, nil)
 			m, v := g.master(0)
 			g.ready(m)
-			m.redis.Do("SET", "a", "1")
-			for _, o := range g.others(m) {
-				o.until("the write has arrived", func() bool { return o.redis.Do("EXISTS", "a") == "1" })
-			}
+			g.spread(m, "a")
 			// The first of the others that comes to this step ends there.
 			ended := make(chan *node, 1)
 			var one atomic.Bool
