@@ -58,6 +58,7 @@ var rooms = []room{
 	{"test/loopback", nil, "addresses for tests, of whatever package"},
 	{"test/memnet", nil, "a network for tests, of whatever package"},
 	{"test/need", nil, "what tests need of the machine, of whatever package"},
+	{"test/output", nil, "what is printed in tests, of whatever package"},
 	{"test/watches", []string{"proto"}, "watches of fake nodes, of whatever package"},
 	{"test/errbranch", nil, "it reads the tree as text"},
 	{"test/canary", nil, "it breaks the tree from outside; its tests run drills"},

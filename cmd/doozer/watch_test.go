@@ -2,43 +2,25 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"io"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/doozer-store/doozer/test/output"
 )
 
 // running is an invocation that has not ended.
 type running struct {
 	out    *bufio.Reader
-	errs   *syncBuffer
+	errs   *output.Buffer
 	stop   context.CancelFunc
 	status chan int
-}
-
-// syncBuffer is a bytes.Buffer that several goroutines may use.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }
 
 // start runs a command line against a fake node, beside the test.
@@ -52,7 +34,7 @@ func startAt(t *testing.T, target string, args ...string) *running {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	r, w := io.Pipe()
-	run1 := &running{out: bufio.NewReader(r), errs: &syncBuffer{}, stop: cancel, status: make(chan int, 1)}
+	run1 := &running{out: bufio.NewReader(r), errs: &output.Buffer{}, stop: cancel, status: make(chan int, 1)}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

@@ -1,38 +1,19 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/doozer-store/doozer/test/loopback"
+	"github.com/doozer-store/doozer/test/output"
 )
-
-// buffer is a bytes.Buffer for several goroutines.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
 
 // patience is how long a test waits for what must come.
 const patience = 2 * time.Minute
@@ -80,7 +61,7 @@ func TestRefusals(t *testing.T) {
 				list[i] = strings.Replace(list[i], "DIR", dir, 1)
 			}
 		}
-		var stdout, stderr buffer
+		var stdout, stderr output.Buffer
 		status := run(c.args, c.env, &stdout, &stderr, nil)
 		got := stderr.String()
 		if status != 2 || !strings.Contains(got, c.want) || strings.Count(got, "\n") != 1 || !strings.HasPrefix(got, "doozerd: ") {
@@ -95,7 +76,7 @@ func TestRefusals(t *testing.T) {
 // TestEnvironmentOfANode: what a service has set is no matter of other
 // commands, not even where they have a flag of that name.
 func TestEnvironmentOfANode(t *testing.T) {
-	var stdout, stderr buffer
+	var stdout, stderr output.Buffer
 	env := []string{"DOOZERD_DATA_DIR=/does/not/exist", "DOOZERD_LOG_LEVEL=loud", "DOOZERD_HISTORY=x"}
 	if status := run([]string{"version"}, env, &stdout, &stderr, nil); status != 0 {
 		t.Errorf("version: status %d, %s", status, stderr.String())
@@ -114,7 +95,7 @@ func TestVersionAndHelp(t *testing.T) {
 		{[]string{"--help"}, []string{"--data-dir", "--cluster", "DOOZERD_DATA_DIR", "demo", "Exit status"}},
 		{[]string{"demo", "--help"}, []string{"--nodes", "8046"}},
 	} {
-		var stdout, stderr buffer
+		var stdout, stderr output.Buffer
 		if status := run(c.args, nil, &stdout, &stderr, nil); status != 0 {
 			t.Errorf("doozerd %q: status %d, %s", c.args, status, stderr.String())
 		}
@@ -132,7 +113,7 @@ func TestServesUntilSignal(t *testing.T) {
 	dir := t.TempDir()
 	env := []string{"DOOZERD_DATA_DIR=" + dir, "DOOZERD_LISTEN=127.0.0.1:0", "DOOZERD_PEER_LISTEN=127.0.0.1:0", "DOOZERD_WEB=" + web, "DOOZERD_LOG_FORMAT=json", "HOME=/"}
 	for range 2 { // the second time on the data of the first
-		var stdout, stderr buffer
+		var stdout, stderr output.Buffer
 		signals := make(chan os.Signal, 2)
 		done := make(chan int, 1)
 		go func() { done <- run(nil, env, &stdout, &stderr, signals) }()

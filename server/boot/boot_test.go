@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -23,25 +22,8 @@ import (
 	"github.com/doozer-store/doozer/server"
 	"github.com/doozer-store/doozer/store"
 	"github.com/doozer-store/doozer/test/loopback"
+	"github.com/doozer-store/doozer/test/output"
 )
-
-// logBuffer collects log lines.
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
 
 // patience is how long a test waits for what must come, on a machine that may be
 // busy with other things.
@@ -53,7 +35,7 @@ type testCluster struct {
 	t     *testing.T
 	dir   string
 	spec  string
-	logs  logBuffer
+	logs  output.Buffer
 	nodes map[string]*Node
 }
 
