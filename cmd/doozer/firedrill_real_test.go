@@ -70,17 +70,7 @@ func TestRealFiredrillInterrupted(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, tmp := drillDirs(t)
-	cmd := exec.Command(os.Args[0], "firedrill", "--binary", bin, "--for", "1h", "kill-follower")
-	cmd.Env = append(os.Environ(), "DOOZER_TEST_MAIN=1")
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	cmd, stdout, stderr := startSelf(t, "firedrill", "--binary", bin, "--for", "1h", "kill-follower")
 	out := bufio.NewScanner(stdout)
 	if !out.Scan() || !strings.Contains(out.Text(), "kill-follower") {
 		t.Errorf("it begins with %q", out.Text())
@@ -90,7 +80,7 @@ func TestRealFiredrillInterrupted(t *testing.T) {
 	}
 	var exit *exec.ExitError
 	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != statusError || stderr.String() != "doozer: firedrill: interrupted\n" {
-		t.Errorf("%v, stderr %q", err, &stderr)
+		t.Errorf("%v, stderr %q", err, stderr)
 	}
 	if rest := entries(t, tmp); len(rest) > 0 {
 		t.Errorf("left behind: %v", rest)

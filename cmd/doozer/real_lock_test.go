@@ -33,8 +33,7 @@ func hold(t *testing.T, target, file, how string, args ...string) *holder {
 	h := &holder{ended: make(chan struct{})}
 	// The variables that make the binary a child are for the command alone.
 	args = append(args, "--", "env", "DOOZER_TEST_CHILD="+file, "DOOZER_TEST_HOW="+how, os.Args[0])
-	h.cmd = exec.Command(os.Args[0], append([]string{"-a", target, "--timeout", patience.String()}, args...)...)
-	h.cmd.Env = append(os.Environ(), "DOOZER_TEST_MAIN=1")
+	h.cmd = self(append([]string{"-a", target, "--timeout", patience.String()}, args...)...)
 	h.cmd.Stderr = &h.stderr
 	if err := h.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -379,8 +378,7 @@ func TestRealLock(t *testing.T) {
 		if slices.Contains(args, "--") {
 			args = slices.Insert(slices.Clone(args), 1, "--ttl", "10m") // no machine is so slow
 		}
-		cmd := exec.Command(os.Args[0], append([]string{"-a", c.target()}, args...)...)
-		cmd.Env = append(os.Environ(), "DOOZER_TEST_MAIN=1")
+		cmd := self(append([]string{"-a", c.target(), "--timeout", patience.String()}, args...)...)
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &inv.stdout, &inv.stderr
 		cmd.Run()
 		inv.status = cmd.ProcessState.ExitCode()

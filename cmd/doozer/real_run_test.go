@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -214,8 +213,8 @@ func TestRealRunErrors(t *testing.T) {
 	}
 	defer text.Close()
 	c.nodes[0].signal(syscall.SIGSTOP)
-	cmd := exec.Command(os.Args[0], "-a", c.target(), "--timeout", "2s", "run", "-n", "1", "z", "--", "sleep", "1000")
-	cmd.Env, cmd.Stderr = append(os.Environ(), "DOOZER_TEST_MAIN=1"), text
+	cmd := self("-a", c.target(), "--timeout", "2s", "run", "-n", "1", "z", "--", "sleep", "1000")
+	cmd.Stderr = text
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -413,23 +413,35 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
+// self is this program as a process of its own.
+func self(args ...string) *exec.Cmd {
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = append(os.Environ(), "DOOZER_TEST_MAIN=1")
+	return cmd
+}
+
+// startSelf starts it. Stderr is for after its end.
+func startSelf(t *testing.T, args ...string) (cmd *exec.Cmd, stdout io.ReadCloser, stderr *bytes.Buffer) {
+	t.Helper()
+	cmd, stderr = self(args...), &bytes.Buffer{}
+	cmd.Stderr = stderr
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return cmd, stdout, stderr
+}
+
 // A real process ends quietly when its reader goes away, and cleanly, with
 // status 0, on an interrupt.
 func TestProcess(t *testing.T) {
 	n := startNodeTCP(t)
 	doozer(t, n, "", "set", "/a", "x")
 	for _, end := range []string{"close", "interrupt"} {
-		cmd := exec.Command(os.Args[0], "-a", n.addr, "watch", "/**", "--from", "1")
-		cmd.Env = append(os.Environ(), "DOOZER_TEST_MAIN=1")
-		var stderr bytes.Buffer
-		cmd.Stderr = &stderr
-		stdout, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
+		cmd, stdout, stderr := startSelf(t, "-a", n.addr, "watch", "/**", "--from", "1")
 		record := make([]byte, len("/a 1 set 1\nx\n"))
 		if _, err := io.ReadFull(stdout, record); err != nil || string(record) != "/a 1 set 1\nx\n" {
 			t.Errorf("%s: read %q, %v", end, record, err)
@@ -441,7 +453,7 @@ func TestProcess(t *testing.T) {
 			cmd.Process.Signal(os.Interrupt)
 		}
 		if err := cmd.Wait(); err != nil || stderr.Len() > 0 {
-			t.Errorf("%s: %v, stderr %q", end, err, &stderr)
+			t.Errorf("%s: %v, stderr %q", end, err, stderr)
 		}
 	}
 }
