@@ -381,7 +381,7 @@ func (c *Cluster) Equal(timeout time.Duration, nodes ...*Node) error {
 func (c *Cluster) keep(dir string) {
 	c.t.Helper()
 	dir = filepath.Join(dir, strings.ReplaceAll(c.t.Name(), "/", "_")+time.Now().Format("-150405"))
-	files := map[string]string{"clients.log": tailOf(c.clientLogPath, math.MaxInt)}
+	files := map[string]string{"clients.log": Tail(c.clientLogPath, math.MaxInt)}
 	for _, n := range c.nodes {
 		files[n.Name+".log"] = n.Tail(math.MaxInt)
 		if n.Running() {
@@ -442,7 +442,7 @@ func (c *Cluster) Stop() {
 		}
 	}
 	if c.t.Failed() && len(c.nodes) > 0 {
-		c.t.Logf("clients, end of their log:\n%s", tailOf(c.clientLogPath, tailLines))
+		c.t.Logf("clients, end of their log:\n%s", Tail(c.clientLogPath, tailLines))
 	}
 	if c.ports != nil {
 		c.ports.Close()

@@ -16,6 +16,8 @@
 // [Eventually] is the one way to wait: it asks until the answer is right, and
 // tells the last answer when it never was.
 //
+// [StartProcess] is for the other programs of a test.
+//
 // The harness reports to a [TB]: a test, or outside of tests a [Solo].
 // DOOZER_TEST_KEEP=dir keeps logs, goroutines and metrics there after a failure.
 //

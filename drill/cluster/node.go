@@ -37,7 +37,7 @@ type Node struct {
 	front    *proxy.Link // clients, through a link; nil without
 
 	mu   sync.Mutex
-	proc *process // guarded by mu; nil before the first start
+	proc *Process // guarded by mu; nil before the first start
 }
 
 // Addr is where clients reach the node: its link, if it has one.
@@ -92,7 +92,7 @@ func (n *Node) Start() {
 	n.c.t.Helper()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.proc != nil && n.proc.running() {
+	if n.proc != nil && n.proc.Running() {
 		n.c.t.Fatalf("node %s runs already", n.Name)
 	}
 	n.checkEnd()
@@ -171,7 +171,7 @@ func (n *Node) Metrics() string {
 	return body
 }
 
-func (n *Node) process() *process {
+func (n *Node) process() *Process {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.proc == nil {
@@ -190,7 +190,7 @@ func (n *Node) Ended() <-chan struct{} { return n.process().done }
 func (n *Node) Running() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.proc != nil && n.proc.running()
+	return n.proc != nil && n.proc.Running()
 }
 
 // ExitStatus waits for the end of the process and returns its status; -1 when
@@ -233,7 +233,7 @@ func (n *Node) Resume() { n.Signal(syscall.SIGCONT) }
 // signals that end a process are told of as those of this harness.
 func (n *Node) Signal(s syscall.Signal) {
 	n.c.t.Helper()
-	if err := n.process().signal(s); err != nil {
+	if err := n.process().Signal(s); err != nil {
 		n.c.t.Fatalf("node %s: %v: %v", n.Name, s, err)
 	}
 }
@@ -273,10 +273,10 @@ func (n *Node) Output() string {
 }
 
 // Tail is the last lines of the node's log, over all its starts.
-func (n *Node) Tail(lines int) string { return tailOf(n.logPath, lines) }
+func (n *Node) Tail(lines int) string { return Tail(n.logPath, lines) }
 
-// tailOf is the last lines of a file, or why there are none.
-func tailOf(path string, lines int) string {
+// Tail is the last lines of a file, or why there are none.
+func Tail(path string, lines int) string {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return err.Error()

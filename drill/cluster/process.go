@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// process is one run of doozerd.
-type process struct {
+// Process is one run of a program. It dies with the one that started it.
+type Process struct {
 	cmd   *exec.Cmd
 	done  chan struct{} // closed after Wait has returned
 	ended time.Time     // set before done is closed
@@ -21,10 +21,15 @@ type process struct {
 	expected atomic.Bool
 }
 
+// StartProcess runs bin with its output appended to the log file.
+func StartProcess(logPath, bin string, args ...string) (*Process, error) {
+	return startProcess(bin, args, logPath, nil)
+}
+
 // startProcess runs bin with its output appended to the log file. ended, if not
 // nil, is called when the process has ended, before anybody can know it from the
 // process.
-func startProcess(bin string, args []string, logPath string, ended func()) (*process, error) {
+func startProcess(bin string, args []string, logPath string, ended func()) (*Process, error) {
 	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, err
@@ -37,7 +42,7 @@ func startProcess(bin string, args []string, logPath string, ended func()) (*pro
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	p := &process{cmd: cmd, done: make(chan struct{})}
+	p := &Process{cmd: cmd, done: make(chan struct{})}
 	go func() {
 		cmd.Wait() // the state is asked for later
 		p.ended = time.Now()
@@ -49,7 +54,8 @@ func startProcess(bin string, args []string, logPath string, ended func()) (*pro
 	return p, nil
 }
 
-func (p *process) running() bool {
+// Running tells whether it has not ended; a stopped one runs.
+func (p *Process) Running() bool {
 	select {
 	case <-p.done:
 		return false
@@ -61,16 +67,16 @@ func (p *process) running() bool {
 // strayEnd tells of an end that nobody in the test has to do with, "" if there
 // was none. A node that another hand kills logs nothing, and looks from outside
 // like one that hangs.
-func (p *process) strayEnd() string {
-	if p.running() || p.expected.Load() {
+func (p *Process) strayEnd() string {
+	if p.Running() || p.expected.Load() {
 		return ""
 	}
 	return fmt.Sprintf("%v at %s", p.cmd.ProcessState, p.ended.UTC().Format("15:04:05.000"))
 }
 
-// signal is nil for a process that has ended already.
-func (p *process) signal(s syscall.Signal) error {
-	if (s == syscall.SIGKILL || s == syscall.SIGTERM) && p.running() {
+// Signal is nil for a process that has ended already.
+func (p *Process) Signal(s syscall.Signal) error {
+	if (s == syscall.SIGKILL || s == syscall.SIGTERM) && p.Running() {
 		p.expected.Store(true)
 	}
 	err := p.cmd.Process.Signal(s)
@@ -80,14 +86,28 @@ func (p *process) signal(s syscall.Signal) error {
 	return err
 }
 
+// Kill ends it by SIGKILL, which also ends what is stopped, and waits.
+func (p *Process) Kill() {
+	p.Signal(syscall.SIGKILL)
+	<-p.done
+}
+
+// Pid is 0 when it does not run; p may be nil.
+func (p *Process) Pid() int {
+	if p == nil || !p.Running() {
+		return 0
+	}
+	return p.cmd.Process.Pid
+}
+
 // exitStatus is the status after the end; -1 after a signal.
-func (p *process) exitStatus() int {
+func (p *Process) exitStatus() int {
 	<-p.done
 	return p.cmd.ProcessState.ExitCode()
 }
 
 // rss is the resident memory in bytes, as /proc tells it.
-func (p *process) rss() (int64, error) {
+func (p *Process) rss() (int64, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
 		return 0, err
@@ -111,8 +131,7 @@ func (c *Cluster) RunOnce(args []string, logPath string) (status int, out string
 	select {
 	case <-p.done:
 	case <-time.After(StartLimit):
-		p.signal(syscall.SIGKILL)
-		<-p.done
+		p.Kill()
 	}
 	b, err := os.ReadFile(logPath)
 	if err != nil {

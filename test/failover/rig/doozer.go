@@ -96,11 +96,11 @@ func (s *agents) prepare(t cluster.TB, n *Net, h *Host, bins, store string) erro
 	}
 	s.dirs, s.fronts = append(s.dirs, dir), append(s.fronts, front)
 	h.log = filepath.Join(dir, "agent.log")
-	h.start = func() (*process, error) {
+	h.start = func() (*cluster.Process, error) {
 		if s.mortal {
-			return startProcess(h.log, filepath.Join(bins, "agent"), store, s.fuse, h.Name, h.Redis.Addr, h.Front, dir, port)
+			return cluster.StartProcess(h.log, filepath.Join(bins, "agent"), store, s.fuse, h.Name, h.Redis.Addr, h.Front, dir, port)
 		}
-		return startProcess(h.log, filepath.Join(bins, "doozer"), "-a", store, "redis", "agent", "--group", GroupName,
+		return cluster.StartProcess(h.log, filepath.Join(bins, "doozer"), "-a", store, "redis", "agent", "--group", GroupName,
 			"--name", h.Name, "--redis", h.Redis.Addr, "--announce", h.Front, "--dir", dir, "--sentinel", port)
 	}
 	return nil

@@ -24,18 +24,18 @@ type Host struct {
 	Front string
 
 	log   string
-	guard atomic.Pointer[process] // its Sentinel or its agent; set by the test's goroutine
-	start func() (*process, error)
+	guard atomic.Pointer[cluster.Process] // its Sentinel or its agent; set by the test's goroutine
+	start func() (*cluster.Process, error)
 }
 
 // KillGuard ends its Sentinel or agent by SIGKILL.
-func (h *Host) KillGuard() { h.guard.Load().kill() }
+func (h *Host) KillGuard() { h.guard.Load().Kill() }
 
 // PauseGuard stops its Sentinel or agent by SIGSTOP, ResumeGuard lets it go on.
-func (h *Host) PauseGuard() { h.guard.Load().signal(syscall.SIGSTOP) }
+func (h *Host) PauseGuard() { h.guard.Load().Signal(syscall.SIGSTOP) }
 
 // ResumeGuard takes PauseGuard back.
-func (h *Host) ResumeGuard() { h.guard.Load().signal(syscall.SIGCONT) }
+func (h *Host) ResumeGuard() { h.guard.Load().Signal(syscall.SIGCONT) }
 
 // System is what makes one of three Redis servers the master, and tells clients.
 type System interface {
@@ -76,13 +76,13 @@ func newHosts(t cluster.TB, n *Net, conf ...string) []*Host {
 		r.conf = append([]string{"replica-announce-ip " + host, "replica-announce-port " + port}, conf...)
 		n.Own(name, r.pid)
 		h := &Host{Name: name, Redis: r, Front: front}
-		n.Own(name, func() int { return h.guard.Load().pid() })
+		n.Own(name, func() int { return h.guard.Load().Pid() })
 		t.Cleanup(func() {
 			if p := h.guard.Load(); p != nil {
-				p.kill()
+				p.Kill()
 			}
 			if t.Failed() && h.log != "" {
-				t.Logf("the guard of %s, end of its log:\n%s", name, tail(h.log, 40))
+				t.Logf("the guard of %s, end of its log:\n%s", name, cluster.Tail(h.log, 40))
 			}
 		})
 		hosts = append(hosts, h)
@@ -151,7 +151,7 @@ func (g *Group) StartRedis(h *Host) {
 // StartGuard starts the guard of a host if it does not run.
 func (g *Group) StartGuard(h *Host) {
 	g.t.Helper()
-	if h.guard.Load().pid() > 0 {
+	if h.guard.Load().Pid() > 0 {
 		return
 	}
 	p, err := h.start()

@@ -40,7 +40,7 @@ type Redis struct {
 	t    cluster.TB
 	dir  string
 	conf []string
-	proc atomic.Pointer[process] // set by the test's goroutine
+	proc atomic.Pointer[cluster.Process] // set by the test's goroutine
 }
 
 // NewRedis is a server that does not run yet, and keeps its data in memory alone.
@@ -57,7 +57,7 @@ func NewRedis(t cluster.TB, p *cluster.Ports, name string, conf ...string) *Redi
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("%s, end of its log:\n%s", r.Name, tail(r.log(), 30))
+			t.Logf("%s, end of its log:\n%s", r.Name, cluster.Tail(r.log(), 30))
 		}
 		r.Kill()
 	})
@@ -89,14 +89,14 @@ func (r *Redis) Start() {
 			r.t.Fatalf("%v", err)
 		}
 	}
-	p, err := startProcess(r.log(), "redis-server", path)
+	p, err := cluster.StartProcess(r.log(), "redis-server", path)
 	if err != nil {
 		r.t.Fatalf("%s: %v", r.Name, err)
 	}
 	r.proc.Store(p)
 	cluster.Eventually(r.t, startLimit, r.Name+" answers", func() (bool, string) {
-		if !p.running() {
-			return false, "it has ended: " + tail(r.log(), 5)
+		if !p.Running() {
+			return false, "it has ended: " + cluster.Tail(r.log(), 5)
 		}
 		c, err := Dial(r.Addr)
 		if err != nil {
@@ -111,7 +111,7 @@ func (r *Redis) Start() {
 // Kill ends it by SIGKILL; what it had in memory is lost.
 func (r *Redis) Kill() {
 	if p := r.proc.Load(); p != nil {
-		p.kill()
+		p.Kill()
 	}
 }
 
@@ -123,7 +123,7 @@ func (r *Redis) Wipe() {
 	}
 }
 
-func (r *Redis) pid() int { return r.proc.Load().pid() }
+func (r *Redis) pid() int { return r.proc.Load().Pid() }
 
 // Running tells whether its process is there.
 func (r *Redis) Running() bool { return r.pid() > 0 }
@@ -136,7 +136,7 @@ func (r *Redis) Resume() { r.signal(syscall.SIGCONT) }
 
 func (r *Redis) signal(s syscall.Signal) {
 	r.t.Helper()
-	if err := r.proc.Load().signal(s); err != nil {
+	if err := r.proc.Load().Signal(s); err != nil {
 		r.t.Fatalf("%v to %s: %v", s, r.Name, err)
 	}
 }

@@ -74,7 +74,9 @@ func (s *sentinels) prepare(t cluster.TB, n *Net, h *Host, master string) error 
 	}, "\n")
 	path := filepath.Join(dir, "sentinel.conf")
 	h.log = filepath.Join(dir, "sentinel.log")
-	h.start = func() (*process, error) { return startProcess(h.log, "redis-server", path, "--sentinel") }
+	h.start = func() (*cluster.Process, error) {
+		return cluster.StartProcess(h.log, "redis-server", path, "--sentinel")
+	}
 	return os.WriteFile(path, []byte(conf), 0o644)
 }
 
@@ -98,7 +100,7 @@ func (s *sentinels) ask(i int, args ...string) []string {
 func (s *sentinels) Master() string {
 	all := ""
 	for i, h := range s.hosts {
-		if h.guard.Load().pid() == 0 {
+		if h.guard.Load().Pid() == 0 {
 			continue
 		}
 		a := s.ask(i, "get-master-addr-by-name", sentinelGroup)

@@ -57,7 +57,7 @@ type storeNode struct {
 	log   string
 	web   string
 	front string
-	proc  atomic.Pointer[process] // set by the test's goroutine
+	proc  atomic.Pointer[cluster.Process] // set by the test's goroutine
 }
 
 // StartStore starts the nodes and waits until each serves.
@@ -83,13 +83,13 @@ func StartStore(t cluster.TB, n *Net) *Store {
 		node.args = []string{"--name", name, "--data-dir", filepath.Join(data, name), "--listen", addr[0],
 			"--peer-listen", addr[1], "--web", addr[2], "--advertise", node.front}
 		members = append(members, name+"="+addr[1])
-		n.Own(node.host, func() int { return node.proc.Load().pid() })
+		n.Own(node.host, func() int { return node.proc.Load().Pid() })
 		s.nodes = append(s.nodes, node)
 	}
 	t.Cleanup(s.stop)
 	for _, node := range s.nodes {
 		node.args = append(node.args, "--cluster", strings.Join(members, ","))
-		p, err := startProcess(node.log, filepath.Join(dir, "doozerd"), node.args...)
+		p, err := cluster.StartProcess(node.log, filepath.Join(dir, "doozerd"), node.args...)
 		if err != nil {
 			t.Fatalf("%v", err)
 		}
@@ -105,7 +105,7 @@ func (s *Store) awaitReady() {
 		cluster.Eventually(s.t, cluster.StartLimit, node.host+" is ready", func() (bool, string) {
 			resp, err := http.Get("http://" + node.web + "/readyz")
 			if err != nil {
-				return false, err.Error() + "\n" + tail(node.log, 5)
+				return false, err.Error() + "\n" + cluster.Tail(node.log, 5)
 			}
 			resp.Body.Close()
 			return resp.StatusCode == http.StatusOK, resp.Status
@@ -116,10 +116,10 @@ func (s *Store) awaitReady() {
 func (s *Store) stop() {
 	for _, node := range s.nodes {
 		if s.t.Failed() {
-			s.t.Logf("%s, end of its log:\n%s", node.host, tail(node.log, 10))
+			s.t.Logf("%s, end of its log:\n%s", node.host, cluster.Tail(node.log, 10))
 		}
 		if p := node.proc.Load(); p != nil {
-			p.kill()
+			p.Kill()
 		}
 	}
 }
@@ -168,7 +168,7 @@ func (s *Store) RegainMajority() {
 func (s *Store) signal(sig syscall.Signal) {
 	s.t.Helper()
 	for _, node := range s.nodes[:2] {
-		if err := node.proc.Load().signal(sig); err != nil {
+		if err := node.proc.Load().Signal(sig); err != nil {
 			s.t.Fatalf("%v", err)
 		}
 	}
