@@ -72,9 +72,12 @@ func (c *command) findServer(given string) (string, error) {
 // checkServer asks the program who it is: another one would only look like a
 // doozerd that does not start.
 func checkServer(ctx context.Context, path string) error {
-	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
+	limited, cancel := context.WithTimeout(ctx, versionTimeout)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, path, "version").Output()
+	out, err := exec.CommandContext(limited, path, "version").Output()
+	if ctx.Err() != nil {
+		return ctx.Err() // which killed it
+	}
 	if err == nil && !strings.HasPrefix(string(out), serverName+" ") {
 		err = fmt.Errorf("its version is %q", strings.TrimSpace(string(out[:min(len(out), 100)])))
 	}
