@@ -44,6 +44,7 @@ type Node struct {
 	clientAddr, peerAddr       string // as advertised
 
 	verifier *verifier
+	leaders  chan struct{} // tells server that the leader may be another
 
 	failOnce sync.Once
 	failed   chan struct{}
@@ -59,7 +60,7 @@ func Start(cfg Config) (*Node, error) {
 	if err := cfg.prepare(); err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, failed: make(chan struct{}), metrics: server.NewMetrics()}
+	n := &Node{cfg: cfg, failed: make(chan struct{}), leaders: make(chan struct{}, 1), metrics: server.NewMetrics()}
 	if err := n.open(); err != nil {
 		n.close()
 		return nil, err
@@ -238,7 +239,7 @@ func (n *Node) waitApplied(index uint64) error {
 func (n *Node) openServer() (err error) {
 	n.server, err = server.New(server.Config{
 		Node: n.id.ID, Name: n.id.Name, Version: n.cfg.Version,
-		Machine: n.machine, Consensus: n.consensus, Limits: n.cfg.limits, Metrics: n.metrics, Log: n.cfg.Logger,
+		Machine: n.machine, Consensus: n.consensus, Leaders: n.leaders, Limits: n.cfg.limits, Metrics: n.metrics, Log: n.cfg.Logger,
 	})
 	if err != nil || n.webLis == nil {
 		return err
