@@ -218,6 +218,9 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		if l.open.Add(1) <= l.max {
+			if tcp, ok := c.(*net.TCPConn); ok {
+				_ = tcp.SetKeepAliveConfig(keepAlive()) // else the pings notice
+			}
 			return &limitedConn{Conn: c, l: l}, nil
 		}
 		l.open.Add(-1)
