@@ -45,7 +45,7 @@ type Config struct {
 	// CheckpointBytes is how much log may be applied between checkpoints
 	// (128 MiB).
 	CheckpointBytes int64
-	// Heartbeat (50 ms) and ElectionTimeout (500 ms) suit one site; raise
+	// Heartbeat (100 ms) and ElectionTimeout (500 ms) suit one site; raise
 	// both where the way between nodes takes longer than the first.
 	Heartbeat, ElectionTimeout time.Duration
 	// Version is told to peers and clients.
@@ -66,7 +66,7 @@ const (
 	DefaultVolatile        = "/session/*"
 	DefaultMaxValue        = 1 << 20
 	DefaultCheckpointBytes = 128 << 20
-	DefaultHeartbeat       = 50 * time.Millisecond
+	DefaultHeartbeat       = 100 * time.Millisecond
 	DefaultElectionTimeout = 500 * time.Millisecond
 )
 
