@@ -5,6 +5,8 @@ import (
 	"hash/crc32"
 	"net"
 	"time"
+
+	"github.com/doozer-store/doozer/consensus/quiet"
 )
 
 // Limits bounds what a Transport holds and how long it waits. A zero field
@@ -94,7 +96,11 @@ func keepAlive() net.KeepAliveConfig {
 }
 
 // dialTCP is the default Config.Dial.
-func dialTCP(ctx context.Context, addr string) (net.Conn, error) {
+func (l *Limits) dialTCP(ctx context.Context, addr string) (net.Conn, error) {
 	d := net.Dialer{KeepAliveConfig: keepAlive()}
-	return d.DialContext(ctx, "tcp", addr)
+	c, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return quiet.Conn(c, l.Silence), nil
 }

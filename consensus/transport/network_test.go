@@ -77,7 +77,7 @@ func (n *memNet) listen(addr string) net.Listener {
 // this network are dialled for real.
 func (n *memNet) dial(ctx context.Context, addr string) (net.Conn, error) {
 	if !strings.HasSuffix(addr, memDomain) {
-		return dialTCP(ctx, addr)
+		return new(Limits).dialTCP(ctx, addr)
 	}
 	n.mu.Lock()
 	l := n.hosts[addr]

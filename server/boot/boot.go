@@ -17,6 +17,7 @@ import (
 
 	"github.com/doozer-store/doozer/consensus"
 	"github.com/doozer-store/doozer/consensus/checkpoint"
+	"github.com/doozer-store/doozer/consensus/quiet"
 	"github.com/doozer-store/doozer/consensus/transport"
 	"github.com/doozer-store/doozer/consensus/wal"
 	"github.com/doozer-store/doozer/server"
@@ -195,7 +196,7 @@ func (n *Node) openConsensus() (err error) {
 	tick := n.cfg.Heartbeat / heartbeatTicks
 	n.consensus, err = consensus.Open(consensus.Config{
 		ID: n.id.ID, Nonce: binary.LittleEndian.Uint64(nonce[:]), State: consensus.Meta(n.db.Meta()),
-		Log: n.log, Transport: wire{n.transport}, Machine: n.machine,
+		Log: n.log, Transport: wire{n.transport}, Machine: n.machine, Alarm: newAlarm(),
 		Tick: tick, HeartbeatTicks: heartbeatTicks, ElectionTicks: int(n.cfg.ElectionTimeout / tick),
 		CheckpointBytes: n.cfg.CheckpointBytes,
 		Hooks: consensus.Hooks{
@@ -219,6 +220,16 @@ func (n *Node) openConsensus() (err error) {
 		return writeJSON(n.cfg.DataDir, identityFile, n.id)
 	}
 	return nil
+}
+
+// newAlarm returns an alarm that lets an idle node sleep, nil where there is
+// none.
+func newAlarm() consensus.Alarm {
+	a, err := quiet.NewAlarm()
+	if err != nil {
+		return nil
+	}
+	return a
 }
 
 // waitApplied returns when the entry at index is applied: it is on this node's
