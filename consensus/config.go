@@ -29,7 +29,7 @@ type Config struct {
 	Alarm Alarm
 
 	// Tick is raft's unit of time (25 ms); a leader sends heartbeats every
-	// HeartbeatTicks (4); a follower that hears nothing for ElectionTicks
+	// HeartbeatTicks (5); a follower that hears nothing for ElectionTicks
 	// (20), up to twice that, calls an election.
 	Tick           time.Duration
 	HeartbeatTicks int
@@ -81,7 +81,7 @@ func (c *Config) prepare() error {
 		return fmt.Errorf("consensus: the state at index %d: %w", c.State.Index, err)
 	}
 	setDefault(&c.Tick, 25*time.Millisecond)
-	setDefault(&c.HeartbeatTicks, 4)
+	setDefault(&c.HeartbeatTicks, 5)
 	setDefault(&c.ElectionTicks, 20)
 	setDefault(&c.CheckpointBytes, 128<<20)
 	c.Limits = c.Limits.withDefaults()

@@ -101,7 +101,7 @@ func TestIdleLeaderWakesForHeartbeats(t *testing.T) {
 func TestSilentLeader(t *testing.T) {
 	for i := range 200 {
 		h := newHandCore(t).become("follower")
-		h.sleep(h.c.cfg.heartbeat()*time.Duration(i%5) + time.Duration(i)*time.Millisecond)
+		h.sleep(h.c.cfg.heartbeat()*time.Duration(i%4)/2 + time.Duration(i)*time.Millisecond)
 		h.beat()
 		heard, timeout := h.now, h.c.cfg.electionTimeout()
 		h.sent = nil
@@ -169,7 +169,7 @@ func TestPausedCluster(t *testing.T) {
 // TestNewLeaderCountsAnew: what a follower slept is not counted when it has
 // become leader, by a transfer.
 func TestNewLeaderCountsAnew(t *testing.T) {
-	for slept := time.Duration(0); slept < 370*time.Millisecond; slept += 10 * time.Millisecond {
+	for slept := time.Duration(0); slept < 350*time.Millisecond; slept += 10 * time.Millisecond {
 		h := newHandCore(t).become("follower")
 		h.sleep(slept)
 		h.receive(peerMessage(raftpb.MsgTimeoutNow, handTerm, nil))
@@ -188,7 +188,7 @@ func TestNewLeaderCountsAnew(t *testing.T) {
 // TestStarvedFollower: one that is always woken too late, by less than a
 // heartbeat, and hears its leader just after, stays with it as well.
 func TestStarvedFollower(t *testing.T) {
-	for late := time.Duration(0); late < 100*time.Millisecond; late += 5 * time.Millisecond {
+	for late := time.Duration(0); late < 125*time.Millisecond; late += 5 * time.Millisecond {
 		h := newHandCore(t).become("follower")
 		for range 20 {
 			h.beat()

@@ -330,7 +330,7 @@ func (n *Node) Name() string { return n.id.Name }
 // heartbeatTicks is raft's ticks in a heartbeat: election timeouts are drawn in
 // ticks, so that short ones make split votes rarer. They cost nothing, see
 // consensus.raftClock.
-const heartbeatTicks = 4
+const heartbeatTicks = 5
 
 // handover bounds how long leadership may take to move when a node stops.
 const handover = 2 * time.Second
