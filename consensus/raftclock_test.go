@@ -126,7 +126,7 @@ func TestSilentLeader(t *testing.T) {
 func TestPausedFollower(t *testing.T) {
 	for _, busy := range []bool{false, true} {
 		for _, pauses := range []int{1, 3} {
-			for d := time.Millisecond; d < 12*time.Second; d += d/100 + time.Millisecond {
+			for d := time.Millisecond; d < 12*time.Second; d += d/50 + time.Millisecond {
 				h := newHandCore(t).become("follower")
 				for range pauses {
 					h.sleep(h.c.cfg.heartbeat())
@@ -280,7 +280,7 @@ func TestLeaderWithoutAnswers(t *testing.T) {
 // campaigned, but it learns of that from them.
 func TestPausedLeader(t *testing.T) {
 	for beats := range 6 {
-		for d := time.Millisecond; d < 12*time.Second; d += d/100 + time.Millisecond {
+		for d := time.Millisecond; d < 12*time.Second; d += d/10 + 7*time.Millisecond {
 			h := idleLeader(t)
 			for range beats {
 				h.sleep(h.c.cfg.heartbeat())
