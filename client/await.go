@@ -59,7 +59,7 @@ func (c *Client) Await(ctx context.Context, a Await) (Awaited, error) {
 		// The node may go on with it for as long as it was told to.
 		time.AfterFunc(wait, c.release)
 	case err == nil && res.Newest != nil && (a.Known == "" || res.Newest.Path == a.Known):
-		c.linger(ctx, min(a.For, awaitPause))
+		_ = await(ctx, c.router.ctx.Done(), time.Now().Add(min(a.For, awaitPause)))
 	}
 	return res, err
 }
@@ -69,10 +69,7 @@ func (c *Client) await(ctx context.Context, a *Await, wait time.Duration) (Await
 	k := c.calls.get(verbAwait, a.Glob)
 	defer c.calls.put(k)
 	k.limit(ctx, time.Now(), c.cfg.timeout+wait)
-	req := &doozerpb.AwaitRequest{Glob: a.Glob, Before: a.Before, Known: a.Known, WaitMs: uint32(wait.Milliseconds())}
-	for _, cond := range a.If {
-		req.Conditions = append(req.Conditions, &doozerpb.Condition{Path: cond.Path, If: ifOf(cond.Kind, cond.Rev)})
-	}
+	req := &doozerpb.AwaitRequest{Glob: a.Glob, Before: a.Before, Known: a.Known, WaitMs: uint32(wait.Milliseconds()), Conditions: conditionsOf(a.If)}
 	var res doozerpb.AwaitResponse
 	if err := c.run(ctx, k, req, &res); err != nil {
 		return Awaited{}, err
@@ -97,14 +94,3 @@ func (c *Client) reserve() bool {
 }
 
 func (c *Client) release() { <-c.awaits }
-
-// linger waits, for no longer than ctx and the client live.
-func (c *Client) linger(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	case <-c.router.ctx.Done():
-	}
-}

@@ -17,6 +17,7 @@ type Client struct {
 	router *router
 	ids    ids
 	calls  callPool
+	muxes  watchMuxes
 	// awaits has a token for each Await that may be out at a node.
 	awaits chan struct{}
 	// backoff is the pause before the next attempt; tests look into it.

@@ -145,7 +145,7 @@ func TestBadGlobs(t *testing.T) {
 
 func TestOpenNamesEveryAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dead, other := network.free(), network.free()
+		dead, other := network.Free(), network.Free()
 		_, err := Open(t.Context(), dead+","+other, onFakeNet())
 		if !errors.Is(err, ErrUnreachable) {
 			t.Fatalf("open = %v", err)
@@ -163,7 +163,7 @@ func TestOpenNamesEveryAddress(t *testing.T) {
 
 func TestOpenWithoutWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cl := openTarget(t, network.free(), WithoutWait(), WithTimeout(50*time.Millisecond))
+		cl := openTarget(t, network.Free(), WithoutWait(), WithTimeout(50*time.Millisecond))
 		_, err := cl.Get(t.Context(), "/x")
 		if !isAll(err, ErrUnreachable, context.DeadlineExceeded) || errors.Is(err, ErrUnknownOutcome) {
 			t.Errorf("get = %v", err)
@@ -350,9 +350,9 @@ func TestStatus(t *testing.T) {
 func TestStatusTellsTheReason(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 1)
-		dead := network.free()
+		dead := network.Free()
 		for i := range 200 {
-			target, want := dead+","+network.free(), 2
+			target, want := dead+","+network.Free(), 2
 			if i%2 == 0 {
 				target += "," + c.target()
 			}

@@ -222,6 +222,9 @@ var errEpoch = errors.New("the store was restored from a backup")
 
 // refusalIn is the refusal that a gRPC error carries; nil if there is none.
 func refusalIn(err error) *doozerpb.Error {
+	if r := (*refusalError)(nil); errors.As(err, &r) {
+		return r.e
+	}
 	s, ok := status.FromError(err)
 	if !ok {
 		return nil

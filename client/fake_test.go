@@ -22,7 +22,7 @@ import (
 )
 
 // fakeCluster is a store in memory, behind one mutex, that several fake nodes
-// serve by the real protocol over fakeNet. It keeps the rules that the client
+// serve by the real protocol over network. It keeps the rules that the client
 // relies on (ids, revs, watches) and nothing else.
 type fakeCluster struct {
 	nodes []*fakeNode
@@ -85,7 +85,7 @@ func newCluster(t testing.TB, n int) *fakeCluster {
 	for i := range n {
 		node := &fakeNode{c: c, id: uint64(i + 1), cut: make(chan struct{}), resync: make(chan struct{})}
 		c.nodes = append(c.nodes, node)
-		node.serve(network.free())
+		node.serve(network.Free())
 		c.write(&doozerpb.Op{Path: fmt.Sprintf("/ctl/node/%d/addr", node.id), Value: []byte(node.addr())})
 	}
 	t.Cleanup(func() {
@@ -98,7 +98,7 @@ func newCluster(t testing.TB, n int) *fakeCluster {
 }
 
 func (n *fakeNode) serve(addr string) {
-	n.lis = network.open(addr)
+	n.lis = &fakeListener{Listener: network.ListenAt(addr)}
 	n.srv = grpc.NewServer(grpc.MaxRecvMsgSize(maxMessage), grpc.InitialWindowSize(1<<20), grpc.InitialConnWindowSize(1<<20))
 	doozerpb.RegisterDoozerServer(n.srv, &fakeService{n: n})
 	go n.srv.Serve(n.lis)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	doozerpb "github.com/doozer-store/doozer/proto"
+	"github.com/doozer-store/doozer/test/watches"
 )
 
 func (s *fakeService) Log(req *doozerpb.LogRequest, stream doozerpb.Doozer_LogServer) error {
@@ -62,6 +63,11 @@ func (s *fakeService) Watch(req *doozerpb.WatchRequest, stream doozerpb.Doozer_W
 		}
 	}
 	return w.run()
+}
+
+// Watches serves many watches as Watch does one. A cut ends the stream.
+func (s *fakeService) Watches(stream doozerpb.Doozer_WatchesServer) error {
+	return watches.Serve(stream, func() *doozerpb.Header { return s.n.c.lockedHeader(s.n) }, s.Watch)
 }
 
 // fakeWatch is one Watch stream of a node.

@@ -86,6 +86,10 @@ const (
 	// hears nothing for watchSilence moves to another node.
 	watchProgress = time.Second
 	watchSilence  = 3 * time.Second
+	// watchQueue messages and watchQueueBytes are what a watch on a shared stream
+	// holds for its consumer; beyond, it gets a stream of its own.
+	watchQueue      = 1024
+	watchQueueBytes = 4 << 20
 	// watchStart is how long the first message of a stream may take.
 	watchStart = time.Second
 	// watchPauseMax is the longest pause between attempts of a watch.

@@ -236,9 +236,9 @@ func TestRoundsPause(t *testing.T) {
 		var dials atomic.Int64
 		refuse := func(ctx context.Context, addr string) (net.Conn, error) {
 			dials.Add(1)
-			return network.dial(ctx, addr)
+			return network.Dial(ctx, addr)
 		}
-		cl := openTarget(t, network.free(), WithoutWait(), WithDialOptions(grpc.WithContextDialer(refuse)))
+		cl := openTarget(t, network.Free(), WithoutWait(), WithDialOptions(grpc.WithContextDialer(refuse)))
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		var wg sync.WaitGroup

@@ -40,7 +40,8 @@ type Info struct {
 	Hash uint64
 }
 
-// Event is one change of one file.
+// Event is one change of one file. Its Value may be shared with other watches and
+// must not be changed.
 type Event struct {
 	File
 	// Del tells that the change deleted the file.

@@ -75,10 +75,7 @@ func (c *Client) Del(ctx context.Context, path string, opts ...WriteOption) (int
 func (c *Client) Txn(ctx context.Context, t Txn) (int64, error) {
 	k := c.calls.get(verbTxn, "")
 	defer c.calls.put(k)
-	req := &doozerpb.TxnRequest{Message: t.Message}
-	for _, cond := range t.If {
-		req.Conditions = append(req.Conditions, &doozerpb.Condition{Path: cond.Path, If: ifOf(cond.Kind, cond.Rev)})
-	}
+	req := &doozerpb.TxnRequest{Message: t.Message, Conditions: conditionsOf(t.If)}
 	for _, op := range t.Do {
 		req.Ops = append(req.Ops, &doozerpb.Op{Path: op.Path, Value: op.Value, Del: op.Del})
 	}
@@ -187,7 +184,15 @@ func writeOptions(opts []WriteOption) (*doozerpb.If, string) {
 	return ifOf(cfg.cond, cfg.rev), cfg.message
 }
 
-// ifOf is a condition in the protocol's words; nil stands for any.
+// conditionsOf are conditions in the protocol's words.
+func conditionsOf(list []Cond) (out []*doozerpb.Condition) {
+	for _, c := range list {
+		out = append(out, &doozerpb.Condition{Path: c.Path, If: ifOf(c.Kind, c.Rev)})
+	}
+	return out
+}
+
+// ifOf is one condition in the protocol's words; nil stands for any.
 func ifOf(kind CondKind, rev int64) *doozerpb.If {
 	switch kind {
 	case CondMissing:

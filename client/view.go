@@ -15,8 +15,10 @@ import (
 // after it. A stream that breaks thus loses nothing: the next one asks for
 // pos+1 on.
 type view struct {
-	pos   int64
+	pos int64
+	// queue[head:] is what the consumer has to be given yet.
 	queue []step
+	head  int
 	epoch uint64
 	begun bool // a message was taken in
 	// known has the files as they are after the queue is consumed; nil if the
@@ -32,12 +34,18 @@ type view struct {
 	held    *Event
 }
 
-// step is an event, or a progress mark.
+// step is one of these.
 type step struct {
-	event  Event
-	isMark bool
-	mark   int64
+	// list are changes as they came; other watches may have been given them too.
+	list []*doozerpb.Event
+	// event is one that was made of a snapshot.
+	event *Event
+	// mark is a progress mark.
+	mark int64
 }
+
+// queueKept is how many steps a queue that is empty keeps its room for.
+const queueKept = 8
 
 type knownFile struct {
 	rev int64
@@ -94,25 +102,43 @@ func (v *view) request(glob string, cfg watchConfig) *doozerpb.WatchRequest {
 	return req
 }
 
-// pop takes the first step of the queue, which is not empty.
-func (v *view) pop() step {
-	s := v.queue[0]
-	v.queue[0] = step{}
-	v.queue = v.queue[1:]
-	return s
+// empty tells whether there is nothing to pop.
+func (v *view) empty() bool { return v.head == len(v.queue) }
+
+// pop takes an event, or a mark, off the queue, which is not empty.
+func (v *view) pop() (ev Event, mark int64, isMark bool) {
+	s := &v.queue[v.head]
+	switch {
+	case s.list != nil:
+		e := s.list[0]
+		ev = eventOf(e)
+		if s.list = s.list[1:]; len(s.list) > 0 {
+			ev.More = s.list[0].GetRev() == e.GetRev()
+			return ev, 0, false
+		}
+	case s.event != nil:
+		ev = *s.event
+	default:
+		mark, isMark = s.mark, true
+	}
+	*s = step{}
+	if v.head++; v.empty() {
+		if v.head = 0; cap(v.queue) > queueKept {
+			v.queue = nil
+		}
+		v.queue = v.queue[:0]
+	}
+	return ev, mark, isMark
 }
 
 // push and pushMark queue in the order in which the consumer is to see them: a
 // mark stands behind every event that it covers.
-func (v *view) push(ev Event) { v.queue = append(v.queue, step{event: ev}) }
+func (v *view) push(ev Event) { v.queue = append(v.queue, step{event: &ev}) }
 
-func (v *view) pushMark(rev int64) { v.queue = append(v.queue, step{isMark: true, mark: rev}) }
+func (v *view) pushMark(rev int64) { v.queue = append(v.queue, step{mark: rev}) }
 
 // take takes in one message; first tells that it is the first of its stream.
 func (v *view) take(res *doozerpb.WatchResponse, first bool) error {
-	if len(v.queue) == 0 {
-		v.queue = nil // give the memory of the last message back
-	}
 	epoch := res.GetHeader().GetEpoch()
 	if otherEpoch(v.epoch, epoch) {
 		v.epoch = epoch
@@ -146,29 +172,30 @@ func (v *view) events(res *doozerpb.WatchResponse) error {
 		return fmt.Errorf("%w: changes before the end of the snapshot", ErrInternal)
 	}
 	list := res.GetEvents()
-	for i, e := range list {
-		ev := eventOf(e)
-		if ev.Rev <= v.pos {
-			continue // of a node that starts earlier than it was asked to
+	for len(list) > 0 && list[0].GetRev() <= v.pos {
+		list = list[1:] // of a node that starts earlier than it was asked to
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	if v.known != nil {
+		for _, e := range list {
+			v.note(e.GetPath(), e.GetRev(), e.GetKind() == doozerpb.Event_DEL)
 		}
-		ev.More = i+1 < len(list) && list[i+1].GetRev() == ev.Rev
-		v.note(ev)
-		v.push(ev)
 	}
-	if n := len(list); n > 0 {
-		v.pos = max(v.pos, list[n-1].GetRev())
-	}
+	v.queue = append(v.queue, step{list: list})
+	v.pos = list[len(list)-1].GetRev()
 	return nil
 }
 
 // note brings known up to date.
-func (v *view) note(ev Event) {
+func (v *view) note(path string, rev int64, del bool) {
 	switch {
 	case v.known == nil:
-	case ev.Del:
-		delete(v.known, ev.Path)
+	case del:
+		delete(v.known, path)
 	default:
-		v.known[ev.Path] = knownFile{rev: ev.Rev, round: v.round}
+		v.known[path] = knownFile{rev: rev, round: v.round}
 	}
 }
 
@@ -246,7 +273,7 @@ func (v *view) snapshot(res *doozerpb.WatchResponse) error {
 func (v *view) hold(ev *Event) {
 	if v.held != nil {
 		v.held.More = ev != nil
-		v.note(*v.held)
+		v.note(v.held.Path, v.held.Rev, false)
 		v.push(*v.held)
 	}
 	v.held = ev
@@ -282,7 +309,7 @@ func (v *view) deliverDelta(rev int64) {
 	})
 	for i, ev := range list {
 		ev.More = i+1 < len(list)
-		v.note(ev)
+		v.note(ev.Path, ev.Rev, ev.Del)
 		v.push(ev)
 	}
 }

@@ -41,18 +41,18 @@ func scripted(t *testing.T, line string) *doozerpb.WatchResponse {
 // that is not the last of its step, "=6" a mark.
 func drain(v *view) string {
 	var out []string
-	for len(v.queue) > 0 {
-		s := v.pop()
+	for !v.empty() {
+		ev, mark, isMark := v.pop()
 		switch {
-		case s.isMark:
-			out = append(out, fmt.Sprintf("=%d", s.mark))
+		case isMark:
+			out = append(out, fmt.Sprintf("=%d", mark))
 			continue
-		case s.event.Del:
-			out = append(out, fmt.Sprintf("-%s@%d", s.event.Path, s.event.Rev))
+		case ev.Del:
+			out = append(out, fmt.Sprintf("-%s@%d", ev.Path, ev.Rev))
 		default:
-			out = append(out, fmt.Sprintf("+%s@%d", s.event.Path, s.event.Rev))
+			out = append(out, fmt.Sprintf("+%s@%d", ev.Path, ev.Rev))
 		}
-		if s.event.More {
+		if ev.More {
 			out[len(out)-1] += "…"
 		}
 	}

@@ -51,8 +51,9 @@ func (c *Client) Wait(ctx context.Context, glob string, from int64) (Event, erro
 // Watcher is a watch whose events are asked for one by one. It belongs to one
 // goroutine at a time; only Close may be called beside Next.
 //
-// One goroutine reads the stream, one message ahead of Next; it belongs to the
-// watchStream. All other state belongs to the caller of Next.
+// Its stream is shared with other watches of the client (watchmux.go), or its own;
+// then one goroutine reads that, one message ahead of Next. All other state belongs
+// to the caller of Next.
 type Watcher struct {
 	c    *Client
 	op   string
@@ -66,27 +67,51 @@ type Watcher struct {
 	stream *watchStream // nil between streams
 	avoid  *node        // where it did not go well last
 	tries  int          // since something was received
+	alone  bool         // the next streams are its own
 	err    error        // final
+	// silence runs while somebody waits.
+	silence *time.Timer
 
 	mu     sync.Mutex
 	closed bool
 	wg     sync.WaitGroup
 }
 
-// watchStream is one Watch RPC.
+// watchStream is one Watch RPC, or a part of a shared stream.
 type watchStream struct {
 	n      *node
 	conn   *grpc.ClientConn
-	cancel context.CancelFunc
+	cancel func()
 	// msgs is unbuffered: what the consumer does not ask for stays on the
-	// wire, but for one message.
+	// wire, but for one message. Nil on a shared stream.
 	msgs  chan watchMsg
 	begun bool // something was received
+
+	// Of a shared stream: what it has told. signal has a token when there is
+	// something.
+	signal chan struct{}
+	mu     sync.Mutex
+	queue  []watchMsg
+	bytes  int
+}
+
+// patience is how long a watch itself waits for a message; 0: it is told when there
+// has been silence for too long.
+func (s *watchStream) patience() time.Duration {
+	switch {
+	case !s.begun:
+		return watchStart
+	case s.msgs != nil:
+		return watchSilence
+	default:
+		return 0
+	}
 }
 
 type watchMsg struct {
-	res *doozerpb.WatchResponse
-	err error
+	res  *doozerpb.WatchResponse
+	err  error
+	size int // of the events, about
 }
 
 // Watcher makes a watch as Watch does. It contacts a node with the first Next
@@ -120,13 +145,13 @@ func (w *Watcher) Start(ctx context.Context) error {
 // every other is final.
 func (w *Watcher) Next(ctx context.Context) (Event, error) {
 	for {
-		for len(w.view.queue) > 0 {
-			s := w.view.pop()
-			if !s.isMark {
-				return s.event, nil
+		for !w.view.empty() {
+			ev, mark, isMark := w.view.pop()
+			if !isMark {
+				return ev, nil
 			}
 			if w.cfg.progress != nil {
-				w.cfg.progress(s.mark)
+				w.cfg.progress(mark)
 			}
 		}
 		if err := w.advance(ctx); err != nil {
@@ -165,22 +190,25 @@ func (w *Watcher) advance(ctx context.Context) error {
 			return err
 		}
 	}
-	limit := watchSilence
-	if !w.stream.begun {
-		limit = watchStart
+	if m, ok := w.stream.take(); ok {
+		return w.given(m)
 	}
-	silence := time.NewTimer(limit)
-	defer silence.Stop()
+	var silence <-chan time.Time // nil: all watches of the stream are told at once
+	if limit := w.stream.patience(); limit > 0 {
+		if w.silence == nil {
+			w.silence = time.NewTimer(limit)
+		} else {
+			w.silence.Reset(limit)
+		}
+		defer w.silence.Stop()
+		silence = w.silence.C
+	}
 	select {
 	case m := <-w.stream.msgs:
-		if m.err == nil {
-			m.err = w.receive(m.res)
-		}
-		if m.err != nil {
-			return w.broken(m.err)
-		}
-		return nil
-	case <-silence.C:
+		return w.given(m)
+	case <-w.stream.signal:
+		return nil // there is something to take, or was
+	case <-silence:
 		return w.broken(errSilent)
 	case <-ctx.Done():
 		if !w.view.placed() {
@@ -192,15 +220,28 @@ func (w *Watcher) advance(ctx context.Context) error {
 	}
 }
 
+// given takes in a message, or why there is none.
+func (w *Watcher) given(m watchMsg) error {
+	if m.err == nil {
+		m.err = w.receive(m)
+	}
+	if m.err != nil {
+		return w.broken(m.err)
+	}
+	return nil
+}
+
 // receive takes in one message. With the first one of a stream the node has
 // proved itself: what went before is forgotten.
-func (w *Watcher) receive(res *doozerpb.WatchResponse) error {
-	if err := w.c.router.checkCluster(res.GetHeader()); err != nil {
-		return err
+func (w *Watcher) receive(m watchMsg) error {
+	if w.stream.msgs != nil { // else the shared stream has looked
+		if err := w.c.router.checkCluster(m.res.GetHeader()); err != nil {
+			return err
+		}
 	}
 	first := !w.stream.begun
 	w.stream.begun, w.tries, w.avoid = true, 0, nil
-	return w.view.take(res, first)
+	return w.view.take(m.res, first)
 }
 
 // broken leaves the stream. It returns an error if that is final. Else the
@@ -210,6 +251,11 @@ func (w *Watcher) broken(err error) error {
 	w.drop()
 	if w.life.Err() != nil {
 		return ErrClosed
+	}
+	if err == errSlow {
+		w.alone, w.tries = true, 0
+		w.view.abort(viewChanges)
+		return nil
 	}
 	e := refusalIn(err)
 	v := decideWatch(e, err, w.cfg.noResync)
@@ -249,9 +295,20 @@ func (w *Watcher) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	req := w.view.request(w.glob, w.cfg)
+	if !w.alone && !req.Snapshot {
+		s := &watchStream{n: n, conn: conn, signal: make(chan struct{}, 1)}
+		end, err := w.c.openShared(s, req)
+		if err != nil {
+			return err
+		}
+		stop := context.AfterFunc(w.life, end)
+		s.cancel = func() { stop(); end() }
+		w.stream = s
+		return nil
+	}
 	life, cancel := context.WithCancel(w.life)
 	s := &watchStream{n: n, conn: conn, cancel: cancel, msgs: make(chan watchMsg)}
-	req := w.view.request(w.glob, w.cfg)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed || !w.spawn(func() { s.read(life, req) }) {

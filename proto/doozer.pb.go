@@ -299,7 +299,7 @@ func (x StatusResponse_Role) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use StatusResponse_Role.Descriptor instead.
 func (StatusResponse_Role) EnumDescriptor() ([]byte, []int) {
-	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{34, 0}
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{36, 0}
 }
 
 type WatchResponse_Kind int32
@@ -366,7 +366,7 @@ func (x WatchResponse_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use WatchResponse_Kind.Descriptor instead.
 func (WatchResponse_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{36, 0}
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{38, 0}
 }
 
 // Header is in every response (on Do once for each message).
@@ -1797,6 +1797,111 @@ func (x *ListResponse) GetMore() bool {
 	return false
 }
 
+type WatchesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Open  []*WatchesRequest_Open `protobuf:"bytes,1,rep,name=open,proto3" json:"open,omitempty"`
+	// Watches to end. What they are told already may still come.
+	Close         []uint64 `protobuf:"varint,2,rep,packed,name=close,proto3" json:"close,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchesRequest) Reset() {
+	*x = WatchesRequest{}
+	mi := &file_doozer_v1_doozer_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchesRequest) ProtoMessage() {}
+
+func (x *WatchesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_doozer_v1_doozer_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchesRequest.ProtoReflect.Descriptor instead.
+func (*WatchesRequest) Descriptor() ([]byte, []int) {
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *WatchesRequest) GetOpen() []*WatchesRequest_Open {
+	if x != nil {
+		return x.Open
+	}
+	return nil
+}
+
+func (x *WatchesRequest) GetClose() []uint64 {
+	if x != nil {
+		return x.Close
+	}
+	return nil
+}
+
+type WatchesResponse struct {
+	state         protoimpl.MessageState  `protogen:"open.v1"`
+	Header        *Header                 `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
+	Told          []*WatchesResponse_Told `protobuf:"bytes,2,rep,name=told,proto3" json:"told,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchesResponse) Reset() {
+	*x = WatchesResponse{}
+	mi := &file_doozer_v1_doozer_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchesResponse) ProtoMessage() {}
+
+func (x *WatchesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_doozer_v1_doozer_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchesResponse.ProtoReflect.Descriptor instead.
+func (*WatchesResponse) Descriptor() ([]byte, []int) {
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *WatchesResponse) GetHeader() *Header {
+	if x != nil {
+		return x.Header
+	}
+	return nil
+}
+
+func (x *WatchesResponse) GetTold() []*WatchesResponse_Told {
+	if x != nil {
+		return x.Told
+	}
+	return nil
+}
+
 type LogRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Glob  string                 `protobuf:"bytes,1,opt,name=glob,proto3" json:"glob,omitempty"`
@@ -1815,7 +1920,7 @@ type LogRequest struct {
 
 func (x *LogRequest) Reset() {
 	*x = LogRequest{}
-	mi := &file_doozer_v1_doozer_proto_msgTypes[20]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1827,7 +1932,7 @@ func (x *LogRequest) String() string {
 func (*LogRequest) ProtoMessage() {}
 
 func (x *LogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_doozer_v1_doozer_proto_msgTypes[20]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1840,7 +1945,7 @@ func (x *LogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogRequest.ProtoReflect.Descriptor instead.
 func (*LogRequest) Descriptor() ([]byte, []int) {
-	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{20}
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *LogRequest) GetGlob() string {
@@ -1897,7 +2002,7 @@ type LogResponse struct {
 
 func (x *LogResponse) Reset() {
 	*x = LogResponse{}
-	mi := &file_doozer_v1_doozer_proto_msgTypes[21]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1909,7 +2014,7 @@ func (x *LogResponse) String() string {
 func (*LogResponse) ProtoMessage() {}
 
 func (x *LogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_doozer_v1_doozer_proto_msgTypes[21]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1922,7 +2027,7 @@ func (x *LogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogResponse.ProtoReflect.Descriptor instead.
 func (*LogResponse) Descriptor() ([]byte, []int) {
-	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{21}
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *LogResponse) GetHeader() *Header {
@@ -1955,7 +2060,7 @@ type RevRequest struct {
 
 func (x *RevRequest) Reset() {
 	*x = RevRequest{}
-	mi := &file_doozer_v1_doozer_proto_msgTypes[22]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1967,7 +2072,7 @@ func (x *RevRequest) String() string {
 func (*RevRequest) ProtoMessage() {}
 
 func (x *RevRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_doozer_v1_doozer_proto_msgTypes[22]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1980,7 +2085,7 @@ func (x *RevRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevRequest.ProtoReflect.Descriptor instead.
 func (*RevRequest) Descriptor() ([]byte, []int) {
-	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{22}
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *RevRequest) GetLocal() bool {
@@ -2003,7 +2108,7 @@ type RevResponse struct {
 
 func (x *RevResponse) Reset() {
 	*x = RevResponse{}
-	mi := &file_doozer_v1_doozer_proto_msgTypes[23]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2015,7 +2120,7 @@ func (x *RevResponse) String() string {
 func (*RevResponse) ProtoMessage() {}
 
 func (x *RevResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_doozer_v1_doozer_proto_msgTypes[23]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2028,7 +2133,7 @@ func (x *RevResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevResponse.ProtoReflect.Descriptor instead.
 func (*RevResponse) Descriptor() ([]byte, []int) {
-	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{23}
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *RevResponse) GetHeader() *Header {
@@ -2072,7 +2177,7 @@ type AwaitRequest struct {
 
 func (x *AwaitRequest) Reset() {
 	*x = AwaitRequest{}
-	mi := &file_doozer_v1_doozer_proto_msgTypes[24]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2084,7 +2189,7 @@ func (x *AwaitRequest) String() string {
 func (*AwaitRequest) ProtoMessage() {}
 
 func (x *AwaitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_doozer_v1_doozer_proto_msgTypes[24]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2097,7 +2202,7 @@ func (x *AwaitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AwaitRequest.ProtoReflect.Descriptor instead.
 func (*AwaitRequest) Descriptor() ([]byte, []int) {
-	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{24}
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *AwaitRequest) GetGlob() string {
@@ -2154,7 +2259,7 @@ type AwaitResponse struct {
 
 func (x *AwaitResponse) Reset() {
 	*x = AwaitResponse{}
-	mi := &file_doozer_v1_doozer_proto_msgTypes[25]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2166,7 +2271,7 @@ func (x *AwaitResponse) String() string {
 func (*AwaitResponse) ProtoMessage() {}
 
 func (x *AwaitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_doozer_v1_doozer_proto_msgTypes[25]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2179,7 +2284,7 @@ func (x *AwaitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AwaitResponse.ProtoReflect.Descriptor instead.
 func (*AwaitResponse) Descriptor() ([]byte, []int) {
-	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{25}
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *AwaitResponse) GetHeader() *Header {
@@ -2225,7 +2330,7 @@ type SelfRequest struct {
 
 func (x *SelfRequest) Reset() {
 	*x = SelfRequest{}
-	mi := &file_doozer_v1_doozer_proto_msgTypes[26]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2237,7 +2342,7 @@ func (x *SelfRequest) String() string {
 func (*SelfRequest) ProtoMessage() {}
 
 func (x *SelfRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_doozer_v1_doozer_proto_msgTypes[26]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2250,7 +2355,7 @@ func (x *SelfRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SelfRequest.ProtoReflect.Descriptor instead.
 func (*SelfRequest) Descriptor() ([]byte, []int) {
-	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{26}
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{28}
 }
 
 type SelfResponse struct {
@@ -2266,7 +2371,7 @@ type SelfResponse struct {
 
 func (x *SelfResponse) Reset() {
 	*x = SelfResponse{}
-	mi := &file_doozer_v1_doozer_proto_msgTypes[27]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2278,7 +2383,7 @@ func (x *SelfResponse) String() string {
 func (*SelfResponse) ProtoMessage() {}
 
 func (x *SelfResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_doozer_v1_doozer_proto_msgTypes[27]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2291,7 +2396,7 @@ func (x *SelfResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SelfResponse.ProtoReflect.Descriptor instead.
 func (*SelfResponse) Descriptor() ([]byte, []int) {
-	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{27}
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *SelfResponse) GetHeader() *Header {
@@ -2330,7 +2435,7 @@ type NopRequest struct {
 
 func (x *NopRequest) Reset() {
 	*x = NopRequest{}
-	mi := &file_doozer_v1_doozer_proto_msgTypes[28]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2342,7 +2447,7 @@ func (x *NopRequest) String() string {
 func (*NopRequest) ProtoMessage() {}
 
 func (x *NopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_doozer_v1_doozer_proto_msgTypes[28]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2355,7 +2460,7 @@ func (x *NopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NopRequest.ProtoReflect.Descriptor instead.
 func (*NopRequest) Descriptor() ([]byte, []int) {
-	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{28}
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{30}
 }
 
 type NopResponse struct {
@@ -2367,7 +2472,7 @@ type NopResponse struct {
 
 func (x *NopResponse) Reset() {
 	*x = NopResponse{}
-	mi := &file_doozer_v1_doozer_proto_msgTypes[29]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2379,7 +2484,7 @@ func (x *NopResponse) String() string {
 func (*NopResponse) ProtoMessage() {}
 
 func (x *NopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_doozer_v1_doozer_proto_msgTypes[29]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2392,7 +2497,7 @@ func (x *NopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NopResponse.ProtoReflect.Descriptor instead.
 func (*NopResponse) Descriptor() ([]byte, []int) {
-	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{29}
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *NopResponse) GetHeader() *Header {
@@ -2410,7 +2515,7 @@ type RegisterRequest struct {
 
 func (x *RegisterRequest) Reset() {
 	*x = RegisterRequest{}
-	mi := &file_doozer_v1_doozer_proto_msgTypes[30]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2422,7 +2527,7 @@ func (x *RegisterRequest) String() string {
 func (*RegisterRequest) ProtoMessage() {}
 
 func (x *RegisterRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_doozer_v1_doozer_proto_msgTypes[30]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2435,7 +2540,7 @@ func (x *RegisterRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterRequest.ProtoReflect.Descriptor instead.
 func (*RegisterRequest) Descriptor() ([]byte, []int) {
-	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{30}
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{32}
 }
 
 type RegisterResponse struct {
@@ -2452,7 +2557,7 @@ type RegisterResponse struct {
 
 func (x *RegisterResponse) Reset() {
 	*x = RegisterResponse{}
-	mi := &file_doozer_v1_doozer_proto_msgTypes[31]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2464,7 +2569,7 @@ func (x *RegisterResponse) String() string {
 func (*RegisterResponse) ProtoMessage() {}
 
 func (x *RegisterResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_doozer_v1_doozer_proto_msgTypes[31]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2477,7 +2582,7 @@ func (x *RegisterResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterResponse.ProtoReflect.Descriptor instead.
 func (*RegisterResponse) Descriptor() ([]byte, []int) {
-	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{31}
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *RegisterResponse) GetHeader() *Header {
@@ -2516,7 +2621,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_doozer_v1_doozer_proto_msgTypes[32]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2528,7 +2633,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_doozer_v1_doozer_proto_msgTypes[32]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2541,7 +2646,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{32}
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{34}
 }
 
 type Member struct {
@@ -2563,7 +2668,7 @@ type Member struct {
 
 func (x *Member) Reset() {
 	*x = Member{}
-	mi := &file_doozer_v1_doozer_proto_msgTypes[33]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2575,7 +2680,7 @@ func (x *Member) String() string {
 func (*Member) ProtoMessage() {}
 
 func (x *Member) ProtoReflect() protoreflect.Message {
-	mi := &file_doozer_v1_doozer_proto_msgTypes[33]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2588,7 +2693,7 @@ func (x *Member) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Member.ProtoReflect.Descriptor instead.
 func (*Member) Descriptor() ([]byte, []int) {
-	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{33}
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Member) GetId() uint64 {
@@ -2679,7 +2784,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_doozer_v1_doozer_proto_msgTypes[34]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2691,7 +2796,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_doozer_v1_doozer_proto_msgTypes[34]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2704,7 +2809,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{34}
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *StatusResponse) GetHeader() *Header {
@@ -2865,7 +2970,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_doozer_v1_doozer_proto_msgTypes[35]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2877,7 +2982,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_doozer_v1_doozer_proto_msgTypes[35]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2890,7 +2995,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{35}
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *WatchRequest) GetGlob() string {
@@ -2952,7 +3057,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_doozer_v1_doozer_proto_msgTypes[36]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2964,7 +3069,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_doozer_v1_doozer_proto_msgTypes[36]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2977,7 +3082,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{36}
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *WatchResponse) GetHeader() *Header {
@@ -3038,7 +3143,7 @@ type Request struct {
 
 func (x *Request) Reset() {
 	*x = Request{}
-	mi := &file_doozer_v1_doozer_proto_msgTypes[37]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3050,7 +3155,7 @@ func (x *Request) String() string {
 func (*Request) ProtoMessage() {}
 
 func (x *Request) ProtoReflect() protoreflect.Message {
-	mi := &file_doozer_v1_doozer_proto_msgTypes[37]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3063,7 +3168,7 @@ func (x *Request) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Request.ProtoReflect.Descriptor instead.
 func (*Request) Descriptor() ([]byte, []int) {
-	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{37}
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Request) GetTag() uint64 {
@@ -3297,7 +3402,7 @@ type Response struct {
 
 func (x *Response) Reset() {
 	*x = Response{}
-	mi := &file_doozer_v1_doozer_proto_msgTypes[38]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3309,7 +3414,7 @@ func (x *Response) String() string {
 func (*Response) ProtoMessage() {}
 
 func (x *Response) ProtoReflect() protoreflect.Message {
-	mi := &file_doozer_v1_doozer_proto_msgTypes[38]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3322,7 +3427,7 @@ func (x *Response) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Response.ProtoReflect.Descriptor instead.
 func (*Response) Descriptor() ([]byte, []int) {
-	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{38}
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Response) GetTag() uint64 {
@@ -3547,7 +3652,7 @@ type DoRequest struct {
 
 func (x *DoRequest) Reset() {
 	*x = DoRequest{}
-	mi := &file_doozer_v1_doozer_proto_msgTypes[39]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3559,7 +3664,7 @@ func (x *DoRequest) String() string {
 func (*DoRequest) ProtoMessage() {}
 
 func (x *DoRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_doozer_v1_doozer_proto_msgTypes[39]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3572,7 +3677,7 @@ func (x *DoRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DoRequest.ProtoReflect.Descriptor instead.
 func (*DoRequest) Descriptor() ([]byte, []int) {
-	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{39}
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *DoRequest) GetRequests() []*Request {
@@ -3595,7 +3700,7 @@ type DoResponse struct {
 
 func (x *DoResponse) Reset() {
 	*x = DoResponse{}
-	mi := &file_doozer_v1_doozer_proto_msgTypes[40]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3607,7 +3712,7 @@ func (x *DoResponse) String() string {
 func (*DoResponse) ProtoMessage() {}
 
 func (x *DoResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_doozer_v1_doozer_proto_msgTypes[40]
+	mi := &file_doozer_v1_doozer_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3620,7 +3725,7 @@ func (x *DoResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DoResponse.ProtoReflect.Descriptor instead.
 func (*DoResponse) Descriptor() ([]byte, []int) {
-	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{40}
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *DoResponse) GetHeader() *Header {
@@ -3642,6 +3747,138 @@ func (x *DoResponse) GetGoingAway() bool {
 		return x.GoingAway
 	}
 	return false
+}
+
+type WatchesRequest_Open struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The client's choice; not 0, and of no watch that was opened on the
+	// stream before.
+	Id            uint64        `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	Watch         *WatchRequest `protobuf:"bytes,2,opt,name=watch,proto3" json:"watch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchesRequest_Open) Reset() {
+	*x = WatchesRequest_Open{}
+	mi := &file_doozer_v1_doozer_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchesRequest_Open) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchesRequest_Open) ProtoMessage() {}
+
+func (x *WatchesRequest_Open) ProtoReflect() protoreflect.Message {
+	mi := &file_doozer_v1_doozer_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchesRequest_Open.ProtoReflect.Descriptor instead.
+func (*WatchesRequest_Open) Descriptor() ([]byte, []int) {
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{20, 0}
+}
+
+func (x *WatchesRequest_Open) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *WatchesRequest_Open) GetWatch() *WatchRequest {
+	if x != nil {
+		return x.Watch
+	}
+	return nil
+}
+
+// Told is a message of Watch, for each of the watches.
+type WatchesResponse_Told struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Ids    []uint64               `protobuf:"varint,1,rep,packed,name=ids,proto3" json:"ids,omitempty"`
+	Kind   WatchResponse_Kind     `protobuf:"varint,2,opt,name=kind,proto3,enum=doozer.v1.WatchResponse_Kind" json:"kind,omitempty"`
+	Rev    int64                  `protobuf:"varint,3,opt,name=rev,proto3" json:"rev,omitempty"`
+	Events []*Event               `protobuf:"bytes,4,rep,name=events,proto3" json:"events,omitempty"`
+	// The watches have ended with it; nothing follows.
+	Error         *Error `protobuf:"bytes,5,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchesResponse_Told) Reset() {
+	*x = WatchesResponse_Told{}
+	mi := &file_doozer_v1_doozer_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchesResponse_Told) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchesResponse_Told) ProtoMessage() {}
+
+func (x *WatchesResponse_Told) ProtoReflect() protoreflect.Message {
+	mi := &file_doozer_v1_doozer_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchesResponse_Told.ProtoReflect.Descriptor instead.
+func (*WatchesResponse_Told) Descriptor() ([]byte, []int) {
+	return file_doozer_v1_doozer_proto_rawDescGZIP(), []int{21, 0}
+}
+
+func (x *WatchesResponse_Told) GetIds() []uint64 {
+	if x != nil {
+		return x.Ids
+	}
+	return nil
+}
+
+func (x *WatchesResponse_Told) GetKind() WatchResponse_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return WatchResponse_EVENTS
+}
+
+func (x *WatchesResponse_Told) GetRev() int64 {
+	if x != nil {
+		return x.Rev
+	}
+	return 0
+}
+
+func (x *WatchesResponse_Told) GetEvents() []*Event {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+func (x *WatchesResponse_Told) GetError() *Error {
+	if x != nil {
+		return x.Error
+	}
+	return nil
 }
 
 var File_doozer_v1_doozer_proto protoreflect.FileDescriptor
@@ -3765,7 +4002,22 @@ const file_doozer_v1_doozer_proto_rawDesc = "" +
 	"\x06header\x18\x01 \x01(\v2\x11.doozer.v1.HeaderR\x06header\x12\x10\n" +
 	"\x03rev\x18\x02 \x01(\x03R\x03rev\x12%\n" +
 	"\x05files\x18\x03 \x03(\v2\x0f.doozer.v1.FileR\x05files\x12\x12\n" +
-	"\x04more\x18\x04 \x01(\bR\x04more\"\x8d\x01\n" +
+	"\x04more\x18\x04 \x01(\bR\x04more\"\xa1\x01\n" +
+	"\x0eWatchesRequest\x122\n" +
+	"\x04open\x18\x01 \x03(\v2\x1e.doozer.v1.WatchesRequest.OpenR\x04open\x12\x14\n" +
+	"\x05close\x18\x02 \x03(\x04R\x05close\x1aE\n" +
+	"\x04Open\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12-\n" +
+	"\x05watch\x18\x02 \x01(\v2\x17.doozer.v1.WatchRequestR\x05watch\"\xa3\x02\n" +
+	"\x0fWatchesResponse\x12)\n" +
+	"\x06header\x18\x01 \x01(\v2\x11.doozer.v1.HeaderR\x06header\x123\n" +
+	"\x04told\x18\x02 \x03(\v2\x1f.doozer.v1.WatchesResponse.ToldR\x04told\x1a\xaf\x01\n" +
+	"\x04Told\x12\x10\n" +
+	"\x03ids\x18\x01 \x03(\x04R\x03ids\x121\n" +
+	"\x04kind\x18\x02 \x01(\x0e2\x1d.doozer.v1.WatchResponse.KindR\x04kind\x12\x10\n" +
+	"\x03rev\x18\x03 \x01(\x03R\x03rev\x12(\n" +
+	"\x06events\x18\x04 \x03(\v2\x10.doozer.v1.EventR\x06events\x12&\n" +
+	"\x05error\x18\x05 \x01(\v2\x10.doozer.v1.ErrorR\x05error\"\x8d\x01\n" +
 	"\n" +
 	"LogRequest\x12\x12\n" +
 	"\x04glob\x18\x01 \x01(\tR\x04glob\x12\x12\n" +
@@ -3940,7 +4192,7 @@ const file_doozer_v1_doozer_proto_rawDesc = "" +
 	"\tREAD_ONLY\x10\x0f\x12\f\n" +
 	"\bSTOPPING\x10\x10\x12\x0f\n" +
 	"\vQUARANTINED\x10\x11\x12\f\n" +
-	"\bINTERNAL\x10\x122\xe6\x06\n" +
+	"\bINTERNAL\x10\x122\xac\a\n" +
 	"\x06Doozer\x124\n" +
 	"\x03Get\x12\x15.doozer.v1.GetRequest\x1a\x16.doozer.v1.GetResponse\x124\n" +
 	"\x03Set\x12\x15.doozer.v1.SetRequest\x1a\x16.doozer.v1.SetResponse\x124\n" +
@@ -3955,7 +4207,8 @@ const file_doozer_v1_doozer_proto_rawDesc = "" +
 	"\x03Nop\x12\x15.doozer.v1.NopRequest\x1a\x16.doozer.v1.NopResponse\x12C\n" +
 	"\bRegister\x12\x1a.doozer.v1.RegisterRequest\x1a\x1b.doozer.v1.RegisterResponse\x12=\n" +
 	"\x06Status\x12\x18.doozer.v1.StatusRequest\x1a\x19.doozer.v1.StatusResponse\x12<\n" +
-	"\x05Watch\x12\x17.doozer.v1.WatchRequest\x1a\x18.doozer.v1.WatchResponse0\x01\x125\n" +
+	"\x05Watch\x12\x17.doozer.v1.WatchRequest\x1a\x18.doozer.v1.WatchResponse0\x01\x12D\n" +
+	"\aWatches\x12\x19.doozer.v1.WatchesRequest\x1a\x1a.doozer.v1.WatchesResponse(\x010\x01\x125\n" +
 	"\x02Do\x12\x14.doozer.v1.DoRequest\x1a\x15.doozer.v1.DoResponse(\x010\x01B/Z-github.com/doozer-store/doozer/proto;doozerpbb\x06proto3"
 
 var (
@@ -3971,54 +4224,58 @@ func file_doozer_v1_doozer_proto_rawDescGZIP() []byte {
 }
 
 var file_doozer_v1_doozer_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_doozer_v1_doozer_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
+var file_doozer_v1_doozer_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
 var file_doozer_v1_doozer_proto_goTypes = []any{
-	(Code)(0),                // 0: doozer.v1.Code
-	(If_Kind)(0),             // 1: doozer.v1.If.Kind
-	(Event_Kind)(0),          // 2: doozer.v1.Event.Kind
-	(StatusResponse_Role)(0), // 3: doozer.v1.StatusResponse.Role
-	(WatchResponse_Kind)(0),  // 4: doozer.v1.WatchResponse.Kind
-	(*Header)(nil),           // 5: doozer.v1.Header
-	(*Error)(nil),            // 6: doozer.v1.Error
-	(*If)(nil),               // 7: doozer.v1.If
-	(*WriteId)(nil),          // 8: doozer.v1.WriteId
-	(*File)(nil),             // 9: doozer.v1.File
-	(*Event)(nil),            // 10: doozer.v1.Event
-	(*GetRequest)(nil),       // 11: doozer.v1.GetRequest
-	(*GetResponse)(nil),      // 12: doozer.v1.GetResponse
-	(*SetRequest)(nil),       // 13: doozer.v1.SetRequest
-	(*SetResponse)(nil),      // 14: doozer.v1.SetResponse
-	(*DelRequest)(nil),       // 15: doozer.v1.DelRequest
-	(*DelResponse)(nil),      // 16: doozer.v1.DelResponse
-	(*Condition)(nil),        // 17: doozer.v1.Condition
-	(*Op)(nil),               // 18: doozer.v1.Op
-	(*TxnRequest)(nil),       // 19: doozer.v1.TxnRequest
-	(*TxnResponse)(nil),      // 20: doozer.v1.TxnResponse
-	(*StatRequest)(nil),      // 21: doozer.v1.StatRequest
-	(*StatResponse)(nil),     // 22: doozer.v1.StatResponse
-	(*ListRequest)(nil),      // 23: doozer.v1.ListRequest
-	(*ListResponse)(nil),     // 24: doozer.v1.ListResponse
-	(*LogRequest)(nil),       // 25: doozer.v1.LogRequest
-	(*LogResponse)(nil),      // 26: doozer.v1.LogResponse
-	(*RevRequest)(nil),       // 27: doozer.v1.RevRequest
-	(*RevResponse)(nil),      // 28: doozer.v1.RevResponse
-	(*AwaitRequest)(nil),     // 29: doozer.v1.AwaitRequest
-	(*AwaitResponse)(nil),    // 30: doozer.v1.AwaitResponse
-	(*SelfRequest)(nil),      // 31: doozer.v1.SelfRequest
-	(*SelfResponse)(nil),     // 32: doozer.v1.SelfResponse
-	(*NopRequest)(nil),       // 33: doozer.v1.NopRequest
-	(*NopResponse)(nil),      // 34: doozer.v1.NopResponse
-	(*RegisterRequest)(nil),  // 35: doozer.v1.RegisterRequest
-	(*RegisterResponse)(nil), // 36: doozer.v1.RegisterResponse
-	(*StatusRequest)(nil),    // 37: doozer.v1.StatusRequest
-	(*Member)(nil),           // 38: doozer.v1.Member
-	(*StatusResponse)(nil),   // 39: doozer.v1.StatusResponse
-	(*WatchRequest)(nil),     // 40: doozer.v1.WatchRequest
-	(*WatchResponse)(nil),    // 41: doozer.v1.WatchResponse
-	(*Request)(nil),          // 42: doozer.v1.Request
-	(*Response)(nil),         // 43: doozer.v1.Response
-	(*DoRequest)(nil),        // 44: doozer.v1.DoRequest
-	(*DoResponse)(nil),       // 45: doozer.v1.DoResponse
+	(Code)(0),                    // 0: doozer.v1.Code
+	(If_Kind)(0),                 // 1: doozer.v1.If.Kind
+	(Event_Kind)(0),              // 2: doozer.v1.Event.Kind
+	(StatusResponse_Role)(0),     // 3: doozer.v1.StatusResponse.Role
+	(WatchResponse_Kind)(0),      // 4: doozer.v1.WatchResponse.Kind
+	(*Header)(nil),               // 5: doozer.v1.Header
+	(*Error)(nil),                // 6: doozer.v1.Error
+	(*If)(nil),                   // 7: doozer.v1.If
+	(*WriteId)(nil),              // 8: doozer.v1.WriteId
+	(*File)(nil),                 // 9: doozer.v1.File
+	(*Event)(nil),                // 10: doozer.v1.Event
+	(*GetRequest)(nil),           // 11: doozer.v1.GetRequest
+	(*GetResponse)(nil),          // 12: doozer.v1.GetResponse
+	(*SetRequest)(nil),           // 13: doozer.v1.SetRequest
+	(*SetResponse)(nil),          // 14: doozer.v1.SetResponse
+	(*DelRequest)(nil),           // 15: doozer.v1.DelRequest
+	(*DelResponse)(nil),          // 16: doozer.v1.DelResponse
+	(*Condition)(nil),            // 17: doozer.v1.Condition
+	(*Op)(nil),                   // 18: doozer.v1.Op
+	(*TxnRequest)(nil),           // 19: doozer.v1.TxnRequest
+	(*TxnResponse)(nil),          // 20: doozer.v1.TxnResponse
+	(*StatRequest)(nil),          // 21: doozer.v1.StatRequest
+	(*StatResponse)(nil),         // 22: doozer.v1.StatResponse
+	(*ListRequest)(nil),          // 23: doozer.v1.ListRequest
+	(*ListResponse)(nil),         // 24: doozer.v1.ListResponse
+	(*WatchesRequest)(nil),       // 25: doozer.v1.WatchesRequest
+	(*WatchesResponse)(nil),      // 26: doozer.v1.WatchesResponse
+	(*LogRequest)(nil),           // 27: doozer.v1.LogRequest
+	(*LogResponse)(nil),          // 28: doozer.v1.LogResponse
+	(*RevRequest)(nil),           // 29: doozer.v1.RevRequest
+	(*RevResponse)(nil),          // 30: doozer.v1.RevResponse
+	(*AwaitRequest)(nil),         // 31: doozer.v1.AwaitRequest
+	(*AwaitResponse)(nil),        // 32: doozer.v1.AwaitResponse
+	(*SelfRequest)(nil),          // 33: doozer.v1.SelfRequest
+	(*SelfResponse)(nil),         // 34: doozer.v1.SelfResponse
+	(*NopRequest)(nil),           // 35: doozer.v1.NopRequest
+	(*NopResponse)(nil),          // 36: doozer.v1.NopResponse
+	(*RegisterRequest)(nil),      // 37: doozer.v1.RegisterRequest
+	(*RegisterResponse)(nil),     // 38: doozer.v1.RegisterResponse
+	(*StatusRequest)(nil),        // 39: doozer.v1.StatusRequest
+	(*Member)(nil),               // 40: doozer.v1.Member
+	(*StatusResponse)(nil),       // 41: doozer.v1.StatusResponse
+	(*WatchRequest)(nil),         // 42: doozer.v1.WatchRequest
+	(*WatchResponse)(nil),        // 43: doozer.v1.WatchResponse
+	(*Request)(nil),              // 44: doozer.v1.Request
+	(*Response)(nil),             // 45: doozer.v1.Response
+	(*DoRequest)(nil),            // 46: doozer.v1.DoRequest
+	(*DoResponse)(nil),           // 47: doozer.v1.DoResponse
+	(*WatchesRequest_Open)(nil),  // 48: doozer.v1.WatchesRequest.Open
+	(*WatchesResponse_Told)(nil), // 49: doozer.v1.WatchesResponse.Told
 }
 var file_doozer_v1_doozer_proto_depIdxs = []int32{
 	0,  // 0: doozer.v1.Error.code:type_name -> doozer.v1.Code
@@ -4042,84 +4299,93 @@ var file_doozer_v1_doozer_proto_depIdxs = []int32{
 	9,  // 18: doozer.v1.StatResponse.file:type_name -> doozer.v1.File
 	5,  // 19: doozer.v1.ListResponse.header:type_name -> doozer.v1.Header
 	9,  // 20: doozer.v1.ListResponse.files:type_name -> doozer.v1.File
-	5,  // 21: doozer.v1.LogResponse.header:type_name -> doozer.v1.Header
-	10, // 22: doozer.v1.LogResponse.events:type_name -> doozer.v1.Event
-	5,  // 23: doozer.v1.RevResponse.header:type_name -> doozer.v1.Header
-	17, // 24: doozer.v1.AwaitRequest.conditions:type_name -> doozer.v1.Condition
-	5,  // 25: doozer.v1.AwaitResponse.header:type_name -> doozer.v1.Header
-	9,  // 26: doozer.v1.AwaitResponse.newest:type_name -> doozer.v1.File
-	5,  // 27: doozer.v1.SelfResponse.header:type_name -> doozer.v1.Header
-	5,  // 28: doozer.v1.NopResponse.header:type_name -> doozer.v1.Header
-	5,  // 29: doozer.v1.RegisterResponse.header:type_name -> doozer.v1.Header
-	5,  // 30: doozer.v1.StatusResponse.header:type_name -> doozer.v1.Header
-	3,  // 31: doozer.v1.StatusResponse.role:type_name -> doozer.v1.StatusResponse.Role
-	38, // 32: doozer.v1.StatusResponse.members:type_name -> doozer.v1.Member
-	5,  // 33: doozer.v1.WatchResponse.header:type_name -> doozer.v1.Header
-	4,  // 34: doozer.v1.WatchResponse.kind:type_name -> doozer.v1.WatchResponse.Kind
-	10, // 35: doozer.v1.WatchResponse.events:type_name -> doozer.v1.Event
-	11, // 36: doozer.v1.Request.get:type_name -> doozer.v1.GetRequest
-	13, // 37: doozer.v1.Request.set:type_name -> doozer.v1.SetRequest
-	15, // 38: doozer.v1.Request.del:type_name -> doozer.v1.DelRequest
-	19, // 39: doozer.v1.Request.txn:type_name -> doozer.v1.TxnRequest
-	21, // 40: doozer.v1.Request.stat:type_name -> doozer.v1.StatRequest
-	23, // 41: doozer.v1.Request.list:type_name -> doozer.v1.ListRequest
-	27, // 42: doozer.v1.Request.rev:type_name -> doozer.v1.RevRequest
-	31, // 43: doozer.v1.Request.self:type_name -> doozer.v1.SelfRequest
-	33, // 44: doozer.v1.Request.nop:type_name -> doozer.v1.NopRequest
-	35, // 45: doozer.v1.Request.register:type_name -> doozer.v1.RegisterRequest
-	37, // 46: doozer.v1.Request.status:type_name -> doozer.v1.StatusRequest
-	29, // 47: doozer.v1.Request.await:type_name -> doozer.v1.AwaitRequest
-	6,  // 48: doozer.v1.Response.error:type_name -> doozer.v1.Error
-	12, // 49: doozer.v1.Response.get:type_name -> doozer.v1.GetResponse
-	14, // 50: doozer.v1.Response.set:type_name -> doozer.v1.SetResponse
-	16, // 51: doozer.v1.Response.del:type_name -> doozer.v1.DelResponse
-	20, // 52: doozer.v1.Response.txn:type_name -> doozer.v1.TxnResponse
-	22, // 53: doozer.v1.Response.stat:type_name -> doozer.v1.StatResponse
-	24, // 54: doozer.v1.Response.list:type_name -> doozer.v1.ListResponse
-	28, // 55: doozer.v1.Response.rev:type_name -> doozer.v1.RevResponse
-	32, // 56: doozer.v1.Response.self:type_name -> doozer.v1.SelfResponse
-	34, // 57: doozer.v1.Response.nop:type_name -> doozer.v1.NopResponse
-	36, // 58: doozer.v1.Response.register:type_name -> doozer.v1.RegisterResponse
-	39, // 59: doozer.v1.Response.status:type_name -> doozer.v1.StatusResponse
-	30, // 60: doozer.v1.Response.await:type_name -> doozer.v1.AwaitResponse
-	42, // 61: doozer.v1.DoRequest.requests:type_name -> doozer.v1.Request
-	5,  // 62: doozer.v1.DoResponse.header:type_name -> doozer.v1.Header
-	43, // 63: doozer.v1.DoResponse.responses:type_name -> doozer.v1.Response
-	11, // 64: doozer.v1.Doozer.Get:input_type -> doozer.v1.GetRequest
-	13, // 65: doozer.v1.Doozer.Set:input_type -> doozer.v1.SetRequest
-	15, // 66: doozer.v1.Doozer.Del:input_type -> doozer.v1.DelRequest
-	19, // 67: doozer.v1.Doozer.Txn:input_type -> doozer.v1.TxnRequest
-	21, // 68: doozer.v1.Doozer.Stat:input_type -> doozer.v1.StatRequest
-	23, // 69: doozer.v1.Doozer.List:input_type -> doozer.v1.ListRequest
-	25, // 70: doozer.v1.Doozer.Log:input_type -> doozer.v1.LogRequest
-	27, // 71: doozer.v1.Doozer.Rev:input_type -> doozer.v1.RevRequest
-	29, // 72: doozer.v1.Doozer.Await:input_type -> doozer.v1.AwaitRequest
-	31, // 73: doozer.v1.Doozer.Self:input_type -> doozer.v1.SelfRequest
-	33, // 74: doozer.v1.Doozer.Nop:input_type -> doozer.v1.NopRequest
-	35, // 75: doozer.v1.Doozer.Register:input_type -> doozer.v1.RegisterRequest
-	37, // 76: doozer.v1.Doozer.Status:input_type -> doozer.v1.StatusRequest
-	40, // 77: doozer.v1.Doozer.Watch:input_type -> doozer.v1.WatchRequest
-	44, // 78: doozer.v1.Doozer.Do:input_type -> doozer.v1.DoRequest
-	12, // 79: doozer.v1.Doozer.Get:output_type -> doozer.v1.GetResponse
-	14, // 80: doozer.v1.Doozer.Set:output_type -> doozer.v1.SetResponse
-	16, // 81: doozer.v1.Doozer.Del:output_type -> doozer.v1.DelResponse
-	20, // 82: doozer.v1.Doozer.Txn:output_type -> doozer.v1.TxnResponse
-	22, // 83: doozer.v1.Doozer.Stat:output_type -> doozer.v1.StatResponse
-	24, // 84: doozer.v1.Doozer.List:output_type -> doozer.v1.ListResponse
-	26, // 85: doozer.v1.Doozer.Log:output_type -> doozer.v1.LogResponse
-	28, // 86: doozer.v1.Doozer.Rev:output_type -> doozer.v1.RevResponse
-	30, // 87: doozer.v1.Doozer.Await:output_type -> doozer.v1.AwaitResponse
-	32, // 88: doozer.v1.Doozer.Self:output_type -> doozer.v1.SelfResponse
-	34, // 89: doozer.v1.Doozer.Nop:output_type -> doozer.v1.NopResponse
-	36, // 90: doozer.v1.Doozer.Register:output_type -> doozer.v1.RegisterResponse
-	39, // 91: doozer.v1.Doozer.Status:output_type -> doozer.v1.StatusResponse
-	41, // 92: doozer.v1.Doozer.Watch:output_type -> doozer.v1.WatchResponse
-	45, // 93: doozer.v1.Doozer.Do:output_type -> doozer.v1.DoResponse
-	79, // [79:94] is the sub-list for method output_type
-	64, // [64:79] is the sub-list for method input_type
-	64, // [64:64] is the sub-list for extension type_name
-	64, // [64:64] is the sub-list for extension extendee
-	0,  // [0:64] is the sub-list for field type_name
+	48, // 21: doozer.v1.WatchesRequest.open:type_name -> doozer.v1.WatchesRequest.Open
+	5,  // 22: doozer.v1.WatchesResponse.header:type_name -> doozer.v1.Header
+	49, // 23: doozer.v1.WatchesResponse.told:type_name -> doozer.v1.WatchesResponse.Told
+	5,  // 24: doozer.v1.LogResponse.header:type_name -> doozer.v1.Header
+	10, // 25: doozer.v1.LogResponse.events:type_name -> doozer.v1.Event
+	5,  // 26: doozer.v1.RevResponse.header:type_name -> doozer.v1.Header
+	17, // 27: doozer.v1.AwaitRequest.conditions:type_name -> doozer.v1.Condition
+	5,  // 28: doozer.v1.AwaitResponse.header:type_name -> doozer.v1.Header
+	9,  // 29: doozer.v1.AwaitResponse.newest:type_name -> doozer.v1.File
+	5,  // 30: doozer.v1.SelfResponse.header:type_name -> doozer.v1.Header
+	5,  // 31: doozer.v1.NopResponse.header:type_name -> doozer.v1.Header
+	5,  // 32: doozer.v1.RegisterResponse.header:type_name -> doozer.v1.Header
+	5,  // 33: doozer.v1.StatusResponse.header:type_name -> doozer.v1.Header
+	3,  // 34: doozer.v1.StatusResponse.role:type_name -> doozer.v1.StatusResponse.Role
+	40, // 35: doozer.v1.StatusResponse.members:type_name -> doozer.v1.Member
+	5,  // 36: doozer.v1.WatchResponse.header:type_name -> doozer.v1.Header
+	4,  // 37: doozer.v1.WatchResponse.kind:type_name -> doozer.v1.WatchResponse.Kind
+	10, // 38: doozer.v1.WatchResponse.events:type_name -> doozer.v1.Event
+	11, // 39: doozer.v1.Request.get:type_name -> doozer.v1.GetRequest
+	13, // 40: doozer.v1.Request.set:type_name -> doozer.v1.SetRequest
+	15, // 41: doozer.v1.Request.del:type_name -> doozer.v1.DelRequest
+	19, // 42: doozer.v1.Request.txn:type_name -> doozer.v1.TxnRequest
+	21, // 43: doozer.v1.Request.stat:type_name -> doozer.v1.StatRequest
+	23, // 44: doozer.v1.Request.list:type_name -> doozer.v1.ListRequest
+	29, // 45: doozer.v1.Request.rev:type_name -> doozer.v1.RevRequest
+	33, // 46: doozer.v1.Request.self:type_name -> doozer.v1.SelfRequest
+	35, // 47: doozer.v1.Request.nop:type_name -> doozer.v1.NopRequest
+	37, // 48: doozer.v1.Request.register:type_name -> doozer.v1.RegisterRequest
+	39, // 49: doozer.v1.Request.status:type_name -> doozer.v1.StatusRequest
+	31, // 50: doozer.v1.Request.await:type_name -> doozer.v1.AwaitRequest
+	6,  // 51: doozer.v1.Response.error:type_name -> doozer.v1.Error
+	12, // 52: doozer.v1.Response.get:type_name -> doozer.v1.GetResponse
+	14, // 53: doozer.v1.Response.set:type_name -> doozer.v1.SetResponse
+	16, // 54: doozer.v1.Response.del:type_name -> doozer.v1.DelResponse
+	20, // 55: doozer.v1.Response.txn:type_name -> doozer.v1.TxnResponse
+	22, // 56: doozer.v1.Response.stat:type_name -> doozer.v1.StatResponse
+	24, // 57: doozer.v1.Response.list:type_name -> doozer.v1.ListResponse
+	30, // 58: doozer.v1.Response.rev:type_name -> doozer.v1.RevResponse
+	34, // 59: doozer.v1.Response.self:type_name -> doozer.v1.SelfResponse
+	36, // 60: doozer.v1.Response.nop:type_name -> doozer.v1.NopResponse
+	38, // 61: doozer.v1.Response.register:type_name -> doozer.v1.RegisterResponse
+	41, // 62: doozer.v1.Response.status:type_name -> doozer.v1.StatusResponse
+	32, // 63: doozer.v1.Response.await:type_name -> doozer.v1.AwaitResponse
+	44, // 64: doozer.v1.DoRequest.requests:type_name -> doozer.v1.Request
+	5,  // 65: doozer.v1.DoResponse.header:type_name -> doozer.v1.Header
+	45, // 66: doozer.v1.DoResponse.responses:type_name -> doozer.v1.Response
+	42, // 67: doozer.v1.WatchesRequest.Open.watch:type_name -> doozer.v1.WatchRequest
+	4,  // 68: doozer.v1.WatchesResponse.Told.kind:type_name -> doozer.v1.WatchResponse.Kind
+	10, // 69: doozer.v1.WatchesResponse.Told.events:type_name -> doozer.v1.Event
+	6,  // 70: doozer.v1.WatchesResponse.Told.error:type_name -> doozer.v1.Error
+	11, // 71: doozer.v1.Doozer.Get:input_type -> doozer.v1.GetRequest
+	13, // 72: doozer.v1.Doozer.Set:input_type -> doozer.v1.SetRequest
+	15, // 73: doozer.v1.Doozer.Del:input_type -> doozer.v1.DelRequest
+	19, // 74: doozer.v1.Doozer.Txn:input_type -> doozer.v1.TxnRequest
+	21, // 75: doozer.v1.Doozer.Stat:input_type -> doozer.v1.StatRequest
+	23, // 76: doozer.v1.Doozer.List:input_type -> doozer.v1.ListRequest
+	27, // 77: doozer.v1.Doozer.Log:input_type -> doozer.v1.LogRequest
+	29, // 78: doozer.v1.Doozer.Rev:input_type -> doozer.v1.RevRequest
+	31, // 79: doozer.v1.Doozer.Await:input_type -> doozer.v1.AwaitRequest
+	33, // 80: doozer.v1.Doozer.Self:input_type -> doozer.v1.SelfRequest
+	35, // 81: doozer.v1.Doozer.Nop:input_type -> doozer.v1.NopRequest
+	37, // 82: doozer.v1.Doozer.Register:input_type -> doozer.v1.RegisterRequest
+	39, // 83: doozer.v1.Doozer.Status:input_type -> doozer.v1.StatusRequest
+	42, // 84: doozer.v1.Doozer.Watch:input_type -> doozer.v1.WatchRequest
+	25, // 85: doozer.v1.Doozer.Watches:input_type -> doozer.v1.WatchesRequest
+	46, // 86: doozer.v1.Doozer.Do:input_type -> doozer.v1.DoRequest
+	12, // 87: doozer.v1.Doozer.Get:output_type -> doozer.v1.GetResponse
+	14, // 88: doozer.v1.Doozer.Set:output_type -> doozer.v1.SetResponse
+	16, // 89: doozer.v1.Doozer.Del:output_type -> doozer.v1.DelResponse
+	20, // 90: doozer.v1.Doozer.Txn:output_type -> doozer.v1.TxnResponse
+	22, // 91: doozer.v1.Doozer.Stat:output_type -> doozer.v1.StatResponse
+	24, // 92: doozer.v1.Doozer.List:output_type -> doozer.v1.ListResponse
+	28, // 93: doozer.v1.Doozer.Log:output_type -> doozer.v1.LogResponse
+	30, // 94: doozer.v1.Doozer.Rev:output_type -> doozer.v1.RevResponse
+	32, // 95: doozer.v1.Doozer.Await:output_type -> doozer.v1.AwaitResponse
+	34, // 96: doozer.v1.Doozer.Self:output_type -> doozer.v1.SelfResponse
+	36, // 97: doozer.v1.Doozer.Nop:output_type -> doozer.v1.NopResponse
+	38, // 98: doozer.v1.Doozer.Register:output_type -> doozer.v1.RegisterResponse
+	41, // 99: doozer.v1.Doozer.Status:output_type -> doozer.v1.StatusResponse
+	43, // 100: doozer.v1.Doozer.Watch:output_type -> doozer.v1.WatchResponse
+	26, // 101: doozer.v1.Doozer.Watches:output_type -> doozer.v1.WatchesResponse
+	47, // 102: doozer.v1.Doozer.Do:output_type -> doozer.v1.DoResponse
+	87, // [87:103] is the sub-list for method output_type
+	71, // [71:87] is the sub-list for method input_type
+	71, // [71:71] is the sub-list for extension type_name
+	71, // [71:71] is the sub-list for extension extendee
+	0,  // [0:71] is the sub-list for field type_name
 }
 
 func init() { file_doozer_v1_doozer_proto_init() }
@@ -4127,7 +4393,7 @@ func file_doozer_v1_doozer_proto_init() {
 	if File_doozer_v1_doozer_proto != nil {
 		return
 	}
-	file_doozer_v1_doozer_proto_msgTypes[37].OneofWrappers = []any{
+	file_doozer_v1_doozer_proto_msgTypes[39].OneofWrappers = []any{
 		(*Request_Get)(nil),
 		(*Request_Set)(nil),
 		(*Request_Del)(nil),
@@ -4141,7 +4407,7 @@ func file_doozer_v1_doozer_proto_init() {
 		(*Request_Status)(nil),
 		(*Request_Await)(nil),
 	}
-	file_doozer_v1_doozer_proto_msgTypes[38].OneofWrappers = []any{
+	file_doozer_v1_doozer_proto_msgTypes[40].OneofWrappers = []any{
 		(*Response_Error)(nil),
 		(*Response_Get)(nil),
 		(*Response_Set)(nil),
@@ -4162,7 +4428,7 @@ func file_doozer_v1_doozer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_doozer_v1_doozer_proto_rawDesc), len(file_doozer_v1_doozer_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   41,
+			NumMessages:   45,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

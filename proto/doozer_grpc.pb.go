@@ -38,6 +38,7 @@ const (
 	Doozer_Register_FullMethodName = "/doozer.v1.Doozer/Register"
 	Doozer_Status_FullMethodName   = "/doozer.v1.Doozer/Status"
 	Doozer_Watch_FullMethodName    = "/doozer.v1.Doozer/Watch"
+	Doozer_Watches_FullMethodName  = "/doozer.v1.Doozer/Watches"
 	Doozer_Do_FullMethodName       = "/doozer.v1.Doozer/Do"
 )
 
@@ -79,6 +80,9 @@ type DoozerClient interface {
 	Status(ctx context.Context, in *StatusRequest, opts ...grpc.CallOption) (*StatusResponse, error)
 	// Watch streams the changes of the files that match a glob.
 	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchResponse], error)
+	// Watches carries many watches on one stream. Each is told what Watch would
+	// tell it, in the same order; what several are told alike is sent once.
+	Watches(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[WatchesRequest, WatchesResponse], error)
 	// Do is a pipeline: the client sends batches of tagged requests and
 	// receives batches of responses, in any order, each with its request's tag.
 	Do(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[DoRequest, DoResponse], error)
@@ -259,9 +263,22 @@ func (c *doozerClient) Watch(ctx context.Context, in *WatchRequest, opts ...grpc
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Doozer_WatchClient = grpc.ServerStreamingClient[WatchResponse]
 
+func (c *doozerClient) Watches(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[WatchesRequest, WatchesResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Doozer_ServiceDesc.Streams[3], Doozer_Watches_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchesRequest, WatchesResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Doozer_WatchesClient = grpc.BidiStreamingClient[WatchesRequest, WatchesResponse]
+
 func (c *doozerClient) Do(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[DoRequest, DoResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Doozer_ServiceDesc.Streams[3], Doozer_Do_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Doozer_ServiceDesc.Streams[4], Doozer_Do_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -310,6 +327,9 @@ type DoozerServer interface {
 	Status(context.Context, *StatusRequest) (*StatusResponse, error)
 	// Watch streams the changes of the files that match a glob.
 	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error
+	// Watches carries many watches on one stream. Each is told what Watch would
+	// tell it, in the same order; what several are told alike is sent once.
+	Watches(grpc.BidiStreamingServer[WatchesRequest, WatchesResponse]) error
 	// Do is a pipeline: the client sends batches of tagged requests and
 	// receives batches of responses, in any order, each with its request's tag.
 	Do(grpc.BidiStreamingServer[DoRequest, DoResponse]) error
@@ -364,6 +384,9 @@ func (UnimplementedDoozerServer) Status(context.Context, *StatusRequest) (*Statu
 }
 func (UnimplementedDoozerServer) Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error {
 	return status.Error(codes.Unimplemented, "method Watch not implemented")
+}
+func (UnimplementedDoozerServer) Watches(grpc.BidiStreamingServer[WatchesRequest, WatchesResponse]) error {
+	return status.Error(codes.Unimplemented, "method Watches not implemented")
 }
 func (UnimplementedDoozerServer) Do(grpc.BidiStreamingServer[DoRequest, DoResponse]) error {
 	return status.Error(codes.Unimplemented, "method Do not implemented")
@@ -620,6 +643,13 @@ func _Doozer_Watch_Handler(srv interface{}, stream grpc.ServerStream) error {
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Doozer_WatchServer = grpc.ServerStreamingServer[WatchResponse]
 
+func _Doozer_Watches_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(DoozerServer).Watches(&grpc.GenericServerStream[WatchesRequest, WatchesResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Doozer_WatchesServer = grpc.BidiStreamingServer[WatchesRequest, WatchesResponse]
+
 func _Doozer_Do_Handler(srv interface{}, stream grpc.ServerStream) error {
 	return srv.(DoozerServer).Do(&grpc.GenericServerStream[DoRequest, DoResponse]{ServerStream: stream})
 }
@@ -694,6 +724,12 @@ var Doozer_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "Watch",
 			Handler:       _Doozer_Watch_Handler,
 			ServerStreams: true,
+		},
+		{
+			StreamName:    "Watches",
+			Handler:       _Doozer_Watches_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
 		},
 		{
 			StreamName:    "Do",

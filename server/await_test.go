@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"math"
@@ -245,19 +244,7 @@ func TestAwaitAcrossInstall(t *testing.T) {
 	waiting(t, n, 1)
 	source.set(t, "/x", "")
 	gone := source.del(t, "/l/a")
-	source.c.mu.Lock()
-	meta := Meta{Index: source.c.index, Term: 1}
-	source.c.mu.Unlock()
-	if err := source.machine.Checkpoint(meta)(); err != nil {
-		t.Fatal(err)
-	}
-	install, _, err := n.machine.StageSnapshot(meta, bytes.NewReader(snapshotOf(t, source.machine)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := install(); err != nil {
-		t.Fatal(err)
-	}
+	n.install(t, source)
 	if r := d.recv(1)[0].GetAwait(); r == nil || r.Rev < gone || r.Newest != nil {
 		t.Errorf("got %v", r)
 	}

@@ -52,7 +52,7 @@ func TestQueueAndWindowOverlap(t *testing.T) {
 	rec, sent, meanwhile := newRecording(t, n, req), 0, 0
 	w := &watcher{s: n.Server, glob: glob, ctx: t.Context(), sub: n.machine.hub.subscribe(glob)}
 	defer w.sub.close()
-	w.send = func(m *encoded) error {
+	w.tell = n.tellAlone(func(m *encoded) error {
 		out := &doozerpb.WatchResponse{}
 		if err := proto.Unmarshal(m.parts.Materialize(), out); err != nil {
 			return err
@@ -65,7 +65,7 @@ func TestQueueAndWindowOverlap(t *testing.T) {
 			}
 		}
 		return nil
-	}
+	})
 	if err := w.start(req); err != nil {
 		t.Fatal(err)
 	}

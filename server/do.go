@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"runtime"
 	"sync"
 	"time"
 
@@ -171,9 +170,6 @@ func (d *doStream) send() *doozerpb.Error {
 			}
 			drain = time.After(drainGrace)
 		}
-		// Where there is no processor left, answers that are on their way go
-		// into the same message.
-		runtime.Gosched()
 		answers, groups := d.takeWork(spare)
 		if err := d.write(answers, groups); err != nil {
 			return nil // the stream is broken: nobody hears

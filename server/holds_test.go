@@ -120,10 +120,10 @@ func TestSnapshotOfNothing(t *testing.T) {
 	n := start(t, Limits{})
 	n.set(t, "/a", "1")
 	g, _ := store.CompileGlob("/**")
-	w := &watcher{s: n.Server, glob: g, ctx: t.Context(), send: func(*encoded) error {
+	w := &watcher{s: n.Server, glob: g, ctx: t.Context(), tell: n.tellAlone(func(*encoded) error {
 		t.Error("a message with files that are newer than the snapshot")
 		return nil
-	}}
+	})}
 	if err := w.files(0); err != nil {
 		t.Error(err)
 	}

@@ -51,8 +51,10 @@ func (e *sharedEvent) buffer() mem.Buffer {
 type subscription struct {
 	hub   *hub
 	globs []*store.Glob // guarded by hub.mu
-	// wake has a token when there is something to take.
-	wake chan struct{}
+	// wake has a token when there is something to take; woken, if it is set, is
+	// called instead, with hub.mu held perhaps.
+	wake  chan struct{}
+	woken func()
 
 	// fresh are the events of the publish under way; guarded by hub.mu.
 	fresh      []*sharedEvent
@@ -75,6 +77,16 @@ func newHub(l *Limits, m *Metrics) *hub {
 // after the call. It returns nil when there are too many.
 func (h *hub) subscribe(glob *store.Glob) *subscription {
 	s := &subscription{hub: h, wake: make(chan struct{}, 1)}
+	if !h.add(s, glob) {
+		return nil
+	}
+	return s
+}
+
+// subscribeWith is subscribe for one who is told by a call that there is something
+// to take.
+func (h *hub) subscribeWith(glob *store.Glob, woken func()) *subscription {
+	s := &subscription{hub: h, woken: woken}
 	if !h.add(s, glob) {
 		return nil
 	}
@@ -135,6 +147,12 @@ func (h *hub) len() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return len(h.subs)
+}
+
+// settle returns when a publish that is under way is over.
+func (h *hub) settle() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 }
 
 // publish queues events, which are whole revs in order and follow all that
@@ -213,6 +231,10 @@ func (s *subscription) drop() {
 }
 
 func (s *subscription) signal() {
+	if s.woken != nil {
+		s.woken()
+		return
+	}
 	select {
 	case s.wake <- struct{}{}:
 	default:

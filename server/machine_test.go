@@ -168,6 +168,25 @@ func snapshotOf(t testing.TB, m *Machine) []byte {
 	return b
 }
 
+// install replaces n's state by a snapshot of source, to which nothing is proposed at
+// this moment.
+func (n *node) install(t *testing.T, source *node) {
+	t.Helper()
+	source.c.mu.Lock()
+	meta := Meta{Index: source.c.index, Term: 1}
+	source.c.mu.Unlock()
+	if err := source.machine.Checkpoint(meta)(); err != nil {
+		t.Fatal(err)
+	}
+	install, _, err := n.machine.StageSnapshot(meta, bytes.NewReader(snapshotOf(t, source.machine)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := install(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Snapshots are installed while watchers of all kinds run: none goes back in
 // time, none misses a change, and all end with the right tree.
 func TestWatchAcrossInstalls(t *testing.T) {
@@ -211,20 +230,7 @@ func TestWatchAcrossInstalls(t *testing.T) {
 			source.configure(t, store.Config{History: 12})
 		}
 		rev = source.scribble(t, rng, 3+rng.IntN(20))
-		source.c.mu.Lock()
-		meta := Meta{Index: source.c.index, Term: 1}
-		source.c.mu.Unlock()
-		// Between two entries: nothing is proposed at this moment.
-		if err := source.machine.Checkpoint(meta)(); err != nil {
-			t.Fatal(err)
-		}
-		install, _, err := n.machine.StageSnapshot(meta, bytes.NewReader(snapshotOf(t, source.machine)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := install(); err != nil {
-			t.Fatal(err)
-		}
+		n.install(t, source)
 	}
 	if n.machine.Rev() != rev {
 		t.Fatalf("rev %d, want %d", n.machine.Rev(), rev)

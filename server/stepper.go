@@ -7,7 +7,6 @@ import (
 	"time"
 
 	doozerpb "github.com/doozer-store/doozer/proto"
-	"github.com/doozer-store/doozer/store"
 	"google.golang.org/grpc"
 )
 
@@ -85,15 +84,14 @@ func (t *Stepper) Watch(req *doozerpb.WatchRequest, send func(message []byte)) (
 	if e := t.s.refuse(); e != nil {
 		return nil, e
 	}
-	glob, err := store.CompileGlob(req.Glob)
-	if err != nil {
-		return nil, asStoreError(err)
-	}
 	w := &watcher{
-		s: t.s, glob: glob, ctx: context.Background(), noResync: req.NoResync,
-		send: func(m *encoded) error { send(m.parts.Materialize()); return nil },
+		s: t.s, ctx: context.Background(),
+		tell: t.s.tellAlone(func(m *encoded) error { send(m.parts.Materialize()); return nil }),
 	}
-	if w.sub = t.s.machine.hub.subscribe(glob); w.sub == nil {
+	if e := w.check(req); e != nil {
+		return nil, e
+	}
+	if w.sub = t.s.machine.hub.subscribe(w.glob); w.sub == nil {
 		return nil, overloaded("the node has its %d watchers", t.s.limits.Watchers)
 	}
 	if err := w.start(req); err != nil {
@@ -142,7 +140,44 @@ func (t *WatchStepper) ended(err error) *doozerpb.Error {
 // Close ends the watch.
 func (t *WatchStepper) Close() { t.w.sub.close() }
 
-// byHand is the stream of a DoStepper.
+// WatchesStepper is one Watches call. A watch that catches up is told all at once.
+type WatchesStepper struct{ t *watchSet }
+
+// Watches begins a call. send is given every WatchesResponse, encoded, from within
+// Deliver, and may keep it.
+func (t *Stepper) Watches(send func(message []byte)) *WatchesStepper {
+	set := newWatchSet(t.s, byHand{send: send}, context.Background())
+	set.byHand = true
+	return &WatchesStepper{set}
+}
+
+// Open opens a watch, as Stepper.Watch does.
+func (t *WatchesStepper) Open(id uint64, req *doozerpb.WatchRequest) {
+	if m := t.t.accept(&doozerpb.WatchesRequest_Open{Id: id, Watch: req}); m != nil {
+		t.t.start([]*setWatch{m})
+	}
+}
+
+// Waiting tells whether Deliver has something to do.
+func (t *WatchesStepper) Waiting() bool { return len(t.t.wake) > 0 }
+
+// Deliver sends what there is. now is zero, or the time for those whose PROGRESS is
+// due.
+func (t *WatchesStepper) Deliver(now time.Time) error {
+	select {
+	case <-t.t.wake:
+	default:
+	}
+	return t.t.deliver(now)
+}
+
+// CloseWatch ends one watch, Close all of them.
+func (t *WatchesStepper) CloseWatch(id uint64) { t.t.end(id, nil) }
+
+// Close ends the call.
+func (t *WatchesStepper) Close() { t.t.close(func() {}) }
+
+// byHand is the stream of a DoStepper, and of a WatchesStepper.
 type byHand struct {
 	grpc.ServerStream
 	send func([]byte)

@@ -325,6 +325,11 @@ func everyRPC(ctx context.Context, c doozerpb.DoozerClient) map[string]error {
 		_, err = watch.Recv()
 	}
 	out["watch"] = err
+	watches, err := c.Watches(ctx)
+	if err == nil {
+		_, err = watches.Recv()
+	}
+	out["watches"] = err
 	return out
 }
 

@@ -11,7 +11,8 @@ import (
 	"google.golang.org/grpc/mem"
 )
 
-// watcher serves one Watch call, on its handler's goroutine alone.
+// watcher is one watch, of a Watch call or of a watchSet. One goroutine at a time
+// has it.
 //
 // It has two sources for the changes after cursor: its queue in the hub and,
 // when that has overflowed, the store's window. It goes from one to the other
@@ -22,7 +23,8 @@ type watcher struct {
 	glob *store.Glob
 	sub  *subscription
 	ctx  context.Context
-	send func(*encoded) error
+	// tell sends one message; it waits for the caller's flow control.
+	tell func(kind doozerpb.WatchResponse_Kind, rev int64, events []*sharedEvent) error
 
 	noResync bool
 	// cursor: every change up to it was delivered or is not wanted.
@@ -30,7 +32,7 @@ type watcher struct {
 	spare  []*sharedEvent // what take is given
 }
 
-// Watch implements doozerpb.DoozerServer. Its messages are encoded by sendEvents
+// Watch implements doozerpb.DoozerServer. Its messages are encoded by tellAlone
 // from bytes that watches share, not by the codec from generated messages.
 func (s *Server) Watch(req *doozerpb.WatchRequest, stream grpc.ServerStreamingServer[doozerpb.WatchResponse]) error {
 	return s.stream(stream.Context(), verbWatch, func() *doozerpb.Error {
@@ -40,24 +42,33 @@ func (s *Server) Watch(req *doozerpb.WatchRequest, stream grpc.ServerStreamingSe
 
 // watch returns why the watch ended; nil when its caller ended it.
 func (s *Server) watch(req *doozerpb.WatchRequest, ctx context.Context, send func(*encoded) error) *doozerpb.Error {
-	glob, err := store.CompileGlob(req.Glob)
-	if err != nil {
-		return asStoreError(err)
-	}
-	if req.Snapshot && req.From != 0 || req.From < 0 {
-		return fail(doozerpb.Code_BAD_REQUEST, "from and snapshot exclude each other, and from is not below 0")
+	w := &watcher{s: s, ctx: ctx, tell: s.tellAlone(send)}
+	if e := w.check(req); e != nil {
+		return e
 	}
 	if !req.Local {
 		if e := s.readIndex(ctx); e != nil {
 			return e
 		}
 	}
-	w := &watcher{s: s, glob: glob, ctx: ctx, send: send, noResync: req.NoResync}
-	if w.sub = s.machine.hub.subscribe(glob); w.sub == nil {
+	if w.sub = s.machine.hub.subscribe(w.glob); w.sub == nil {
 		return overloaded("the node has its %d watchers", s.limits.Watchers)
 	}
 	defer w.sub.close()
 	return w.result(w.run(req))
+}
+
+// check takes over what req asks for, or says why that can't be.
+func (w *watcher) check(req *doozerpb.WatchRequest) *doozerpb.Error {
+	glob, err := store.CompileGlob(req.GetGlob())
+	if err != nil {
+		return asStoreError(err)
+	}
+	if req.Snapshot && req.From != 0 || req.From < 0 {
+		return fail(doozerpb.Code_BAD_REQUEST, "from and snapshot exclude each other, and from is not below 0")
+	}
+	w.glob, w.noResync = glob, req.NoResync
+	return nil
 }
 
 // errTooLate ends a watch that does not want a RESYNC.
@@ -154,15 +165,9 @@ func (w *watcher) start(req *doozerpb.WatchRequest) error {
 func (w *watcher) deliver() error {
 	// Loaded first: what was published up to here is in the queue by now.
 	covered := w.s.machine.hub.rev.Load()
-	events, lagging := w.sub.take(w.spare)
+	all, events, lagging := w.take()
 	if lagging {
 		return w.catchUp()
-	}
-	all := events
-	// What catchUp or a snapshot has delivered may be in the queue too, since
-	// it was let fill before they read the end.
-	for len(events) > 0 && events[0].Rev <= w.cursor {
-		events = events[1:]
 	}
 	for len(events) > 0 {
 		n := w.whole(events)
@@ -173,16 +178,39 @@ func (w *watcher) deliver() error {
 		events = events[n:]
 	}
 	w.cursor = max(w.cursor, covered)
+	w.giveBack(all)
+	return nil
+}
+
+// take empties the queue. events are those of all that are after cursor: what
+// catchUp or a snapshot has delivered may be in the queue too, since it was let
+// fill before they read the end. giveBack has to be called with all.
+func (w *watcher) take() (all, events []*sharedEvent, lagging bool) {
+	all, lagging = w.sub.take(w.spare)
+	w.spare = nil
+	events = all
+	for len(events) > 0 && events[0].Rev <= w.cursor {
+		events = events[1:]
+	}
+	return all, events, lagging
+}
+
+func (w *watcher) giveBack(all []*sharedEvent) {
 	clear(all)
 	w.spare = all[:0]
-	return nil
 }
 
 // whole returns how many events make a message of whole revs.
 func (w *watcher) whole(events []*sharedEvent) int {
+	return wholeRevs(events, w.s.limits.MessageBytes)
+}
+
+// wholeRevs returns how many of events, which are some, make about bytes and end
+// with a rev.
+func wholeRevs(events []*sharedEvent, bytes int) int {
 	size := 0
 	for i, e := range events {
-		if size >= w.s.limits.MessageBytes && e.Rev != events[i-1].Rev {
+		if size >= bytes && e.Rev != events[i-1].Rev {
 			return i
 		}
 		size += e.size
@@ -349,21 +377,28 @@ func (w *watcher) mark(kind doozerpb.WatchResponse_Kind, rev int64) error {
 	return w.sendEvents(kind, rev, nil)
 }
 
-// sendEvents sends one message made of the events' shared bytes: its header is
-// this watch's, the rest is referred to and not copied, however many watches
-// send it. It waits for the caller's flow control, with nothing locked; what
-// comes meanwhile is in the queue, or makes it lag.
+// sendEvents sends one message. What comes meanwhile is in the queue, or makes it
+// lag.
 func (w *watcher) sendEvents(kind doozerpb.WatchResponse_Kind, rev int64, events []*sharedEvent) error {
-	head := w.s.appendHeader(make([]byte, 0, 96), fieldWatchHeader)
-	head = appendUint(head, fieldWatchKind, uint64(kind))
-	head = appendUint(head, fieldWatchRev, uint64(rev))
-	parts := make(mem.BufferSlice, 1, 1+len(events))
-	parts[0] = mem.SliceBuffer(head)
-	for _, e := range events {
-		parts = append(parts, e.buffer())
-	}
 	if kind == doozerpb.WatchResponse_EVENTS {
 		w.s.metrics.watchEvents.Add(uint64(len(events)))
 	}
-	return w.send(&encoded{parts: parts})
+	return w.tell(kind, rev, events)
+}
+
+// tellAlone sends messages of the only watch of a call, made of the events' shared
+// bytes: the header is this watch's, the rest is referred to and not copied,
+// however many watches send it.
+func (s *Server) tellAlone(send func(*encoded) error) func(doozerpb.WatchResponse_Kind, int64, []*sharedEvent) error {
+	return func(kind doozerpb.WatchResponse_Kind, rev int64, events []*sharedEvent) error {
+		head := s.appendHeader(make([]byte, 0, 96), fieldWatchHeader)
+		head = appendUint(head, fieldWatchKind, uint64(kind))
+		head = appendUint(head, fieldWatchRev, uint64(rev))
+		parts := make(mem.BufferSlice, 1, 1+len(events))
+		parts[0] = mem.SliceBuffer(head)
+		for _, e := range events {
+			parts = append(parts, e.buffer())
+		}
+		return send(&encoded{parts: parts})
+	}
 }

@@ -95,7 +95,7 @@ func (t *clients) capture() []clientRecord {
 	for _, cl := range t.changed {
 		cl.changed = false
 		switch {
-		case !cl.forgotten:
+		case t.has(cl):
 			cl.saved = true
 			records = append(records, clientRecord{cl.id, cl.record()})
 		case cl.saved:
@@ -117,7 +117,7 @@ func (s *Store) Uncapture(c *Capture) {
 	for _, r := range c.clients {
 		cl := s.clients.byID[r.id]
 		if cl == nil {
-			cl = &client{id: r.id, saved: true, forgotten: true}
+			cl = &client{id: r.id, saved: true} // forgotten
 		}
 		s.clients.change(cl)
 	}

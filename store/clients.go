@@ -29,7 +29,6 @@ type client struct {
 	prev, next *client // ring of clients in order of touch
 	saved      bool    // may be in the records that Captures have been written to
 	changed    bool    // is in the list of those
-	forgotten  bool
 }
 
 // result is what came of one write, without the path and the file that its
@@ -68,13 +67,22 @@ func (s *Store) useClient(c *client) {
 	t.change(c)
 }
 
-// change puts c on the list for the next Capture.
+// change puts c on the list for the next Capture. Where clients come and go, most
+// of a long list is of no use to that: it is taken out before the list grows.
 func (t *clients) change(c *client) {
-	if !c.changed {
-		c.changed = true
-		t.changed = append(t.changed, c)
+	if c.changed {
+		return
 	}
+	if len(t.changed) == cap(t.changed) {
+		t.changed = slices.DeleteFunc(t.changed, func(c *client) bool { return !c.saved && !t.has(c) })
+		t.changed = slices.Grow(t.changed, len(t.changed)+1)
+	}
+	c.changed = true
+	t.changed = append(t.changed, c)
 }
+
+// has tells whether c has not been forgotten.
+func (t *clients) has(c *client) bool { return t.byID[c.id] == c }
 
 // attach puts c at the end of the ring; detach takes it out, if it is in it.
 func (t *clients) attach(c *client) {
@@ -94,7 +102,7 @@ func (t *clients) forget(c *client) {
 	c.detach()
 	delete(t.byID, c.id)
 	t.results -= len(c.results)
-	c.forgotten, c.results = true, nil
+	c.results = nil
 	t.change(c)
 }
 

@@ -288,3 +288,34 @@ func TestClientEdges(t *testing.T) {
 		t.Fatalf("with the window moved: %+v", res)
 	}
 }
+
+// TestClientsThatComeAndGo: what a Capture has to know of clients stays bounded
+// however many there were before it.
+func TestClientsThatComeAndGo(t *testing.T) {
+	r := newRig(t)
+	r.configure(Config{MaxClients: 10})
+	longest := 0
+	for range 1000 {
+		r.register()
+		longest = max(longest, cap(r.s.clients.changed))
+	}
+	if longest > 100 {
+		t.Errorf("room for %d clients on the list for the next Capture, with 10 clients", longest)
+	}
+	if n := len(r.s.clients.capture()); n != 10 {
+		t.Errorf("%d records, with 10 clients", n)
+	}
+	// Those that are saved are deleted by the next Capture.
+	for range 20 {
+		r.register()
+	}
+	deleted := 0
+	for _, rec := range r.s.clients.capture() {
+		if rec.value == nil {
+			deleted++
+		}
+	}
+	if deleted != 10 {
+		t.Errorf("%d records deleted, not 10", deleted)
+	}
+}

@@ -11,40 +11,12 @@ import (
 
 	"github.com/doozer-store/doozer/client/fakestore"
 	"github.com/doozer-store/doozer/client/session"
+	"github.com/doozer-store/doozer/client/session/sessiontest"
 )
 
-const ttl = 10 * time.Second
+const ttl = sessiontest.TTL
 
-func bubble(t *testing.T, fn func(t *testing.T, st *fakestore.Store)) {
-	t.Helper()
-	synctest.Test(t, func(t *testing.T) { fn(t, fakestore.New()) })
-}
-
-// candidate is one program with its session.
-type candidate struct {
-	*session.Session
-	c *fakestore.Client
-}
-
-func start(t *testing.T, st *fakestore.Store) *candidate {
-	t.Helper()
-	c := st.Client()
-	base := time.Now()
-	s, err := session.Open(t.Context(), c, session.TTL(ttl), session.Anonymous(),
-		session.WithClock(func() time.Duration { return time.Since(base) }))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		c.Fault(nil)
-		c.Heal()
-		s.Close()
-		c.WaitLate()
-	})
-	return &candidate{s, c}
-}
-
-func campaign(t *testing.T, c *candidate, text string) *Leadership {
+func campaign(t *testing.T, c *sessiontest.Program, text string) *Leadership {
 	t.Helper()
 	l, err := Campaign(t.Context(), c.Session, "x", text)
 	if err != nil {
@@ -96,9 +68,9 @@ func (o *observed) seen() string {
 }
 
 func TestCampaign(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
 		before := observe(t, st)
-		a, b := start(t, st), start(t, st)
+		a, b := sessiontest.Start(t, st), sessiontest.Start(t, st)
 		first := campaign(t, a, "a")
 		during := observe(t, st)
 		next := make(chan *Leadership, 1)
@@ -139,11 +111,11 @@ func TestCampaign(t *testing.T) {
 // A candidate whose session dies while it waits, or in the very moment in which
 // it is its turn, is not told that it leads.
 func TestDeadCandidate(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
-		a, b, c := start(t, st), start(t, st), start(t, st)
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
+		a, b, c := sessiontest.Start(t, st), sessiontest.Start(t, st), sessiontest.Start(t, st)
 		first := campaign(t, a, "a")
 		told := make(chan *Leadership, 2)
-		for _, p := range []*candidate{b, c} {
+		for _, p := range []*sessiontest.Program{b, c} {
 			go func() {
 				if l, err := Campaign(t.Context(), p.Session, "x", "later"); err == nil {
 					told <- l
@@ -154,9 +126,9 @@ func TestDeadCandidate(t *testing.T) {
 		// The session of b is deleted between the read that shows its turn and
 		// the announcement.
 		id := b.ID()
-		b.c.Fault(func(op, path string) fakestore.Fault {
+		b.Client.Fault(func(op, path string) fakestore.Fault {
 			if op == "txn" && path == "/lock/x/val" {
-				b.c.Fault(nil)
+				b.Client.Fault(nil)
 				st.Del(session.PathOf(id))
 				for _, f := range st.Files("/lock/x/e/*") {
 					if len(f.Path) > len("/lock/x/e/") && f.Path[len("/lock/x/e/"):][:len(id)] == id {
@@ -181,20 +153,20 @@ func TestDeadCandidate(t *testing.T) {
 
 // Run campaigns again after a loss, and waits for its function each time.
 func TestRun(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
-		p := start(t, st)
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
+		p := sessiontest.Start(t, st)
 		var terms []int64
 		ours := errors.New("ours")
 		err := Run(t.Context(), p.Session, "x", "p", func(ctx context.Context, l *Leadership) error {
 			terms = append(terms, l.Term())
 			switch len(terms) {
 			case 1: // the store is away for long
-				p.c.Cut()
+				p.Client.Cut()
 				<-ctx.Done()
 				if !errors.Is(context.Cause(ctx), session.ErrLost) {
 					t.Error(context.Cause(ctx))
 				}
-				time.AfterFunc(time.Hour, p.c.Heal)
+				time.AfterFunc(time.Hour, p.Client.Heal)
 				return ctx.Err()
 			case 2: // others have ended the session
 				st.Del(session.PathOf(p.ID()))
@@ -224,7 +196,7 @@ func TestRun(t *testing.T) {
 // Leaders die again and again: by their contexts there is never more than one,
 // terms rise, and every observer sees the same.
 func TestReign(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
 		var mu sync.Mutex
@@ -234,7 +206,7 @@ func TestReign(t *testing.T) {
 		watching := observe(t, st)
 		var wg sync.WaitGroup
 		for i := range 5 {
-			p := start(t, st)
+			p := sessiontest.Start(t, st)
 			wg.Go(func() {
 				Run(ctx, p.Session, "x", fmt.Sprint(i), func(ctx context.Context, l *Leadership) error {
 					mu.Lock()
@@ -249,8 +221,8 @@ func TestReign(t *testing.T) {
 					mu.Unlock()
 					select {
 					case <-time.After(ttl):
-						p.c.Cut()
-						time.AfterFunc(3*ttl, p.c.Heal)
+						p.Client.Cut()
+						time.AfterFunc(3*ttl, p.Client.Heal)
 						<-ctx.Done()
 					case <-ctx.Done():
 					}
@@ -269,8 +241,8 @@ func TestReign(t *testing.T) {
 }
 
 func TestObserveAfterLoss(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
-		a := start(t, st)
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
+		a := sessiontest.Start(t, st)
 		l := campaign(t, a, "a")
 		c := st.Client()
 		n := 0
@@ -302,12 +274,12 @@ func TestObserveAfterLoss(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
-		p := start(t, st)
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
+		p := sessiontest.Start(t, st)
 		if _, err := Campaign(t.Context(), p.Session, "a/e", ""); !errors.Is(err, ErrBadName) {
 			t.Error(err)
 		}
-		for _, err := range Observe(t.Context(), p.c, "a/*") {
+		for _, err := range Observe(t.Context(), p.Client, "a/*") {
 			if !errors.Is(err, ErrBadName) {
 				t.Error(err)
 			}
@@ -317,7 +289,7 @@ func TestRefusals(t *testing.T) {
 			t.Error(err)
 		}
 		st.Set("/lock/x/val", "?")
-		for l, err := range Observe(t.Context(), p.c, "x") {
+		for l, err := range Observe(t.Context(), p.Client, "x") {
 			if err != nil || l.Term != 0 {
 				t.Error(l, err)
 			}

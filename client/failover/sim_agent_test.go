@@ -190,6 +190,7 @@ func (w *world) promote(r *simRedis) {
 	if r.master {
 		return
 	}
+	r.partial = false // what there is counts from now on
 	r.replid2, r.second = r.replid, r.offset()+1
 	r.replid = fmt.Sprintf("r%d", w.id())
 	r.master, r.fenced, r.source, r.linked = true, false, "", false
@@ -197,7 +198,7 @@ func (w *world) promote(r *simRedis) {
 
 func (w *world) kill(r *simRedis) {
 	w.say("%s: the process ends", r.addr)
-	if w.chance(50) && r.offset() > 0 {
+	if w.chance(50) && len(r.log) > 0 && !r.partial {
 		// Something was on the disk: what it had at some time, mostly a moment ago, or
 		// nothing.
 		since := w.rng.IntN(len(r.log) + 1)

@@ -32,10 +32,13 @@ func TestSimulation(t *testing.T) {
 		change   func(*Conf)
 		lossless bool
 		restarts bool
+		copies   int
 	}{
 		{name: "async", nodes: 3},
+		{name: "copies", nodes: 3, copies: 50},
 		{name: "sync 1", nodes: 3, change: func(c *Conf) { c.Sync = 1 }},
 		{name: "sync 1, restarts", nodes: 3, change: func(c *Conf) { c.Sync = 1 }, restarts: true},
+		{name: "copies, restarts", nodes: 3, restarts: true, copies: 80},
 		{name: "sync 2", nodes: 3, change: func(c *Conf) { c.Sync = 2 }},
 		{name: "five, sync 2", nodes: 5, change: func(c *Conf) { c.Sync = 2 }},
 		{name: "two", nodes: 2},
@@ -44,14 +47,18 @@ func TestSimulation(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			for seed := range simSeeds(t) {
+			seeds := simSeeds(t)
+			if c.copies > 0 {
+				seeds *= 4 // that such a one is the best of those there are is rare
+			}
+			for seed := range seeds {
 				conf := DefaultConf()
 				if c.change != nil {
 					c.change(&conf)
 				}
 				w := newWorld(seed, c.nodes, conf)
-				w.lossless, w.restarts = c.lossless, c.restarts
-				w.run(400)
+				w.lossless, w.restarts, w.copies = c.lossless, c.restarts, c.copies
+				w.run(1000)
 				if w.fail == "" {
 					w.heal()
 				}
@@ -97,6 +104,8 @@ func (w *world) any() {
 		w.command()
 	case w.lossless:
 		w.step(a)
+	case n < 93 && w.chance(20):
+		w.acceptLoss()
 	case n < 93:
 		w.tick(w.rng.IntN(3000))
 	case n < 95:
@@ -137,6 +146,8 @@ func (w *world) anyRestart() {
 		w.tick(1 + w.rng.IntN(50))
 	case n < 197:
 		w.expire()
+	case n < 198:
+		w.acceptLoss()
 	default:
 		but := w.redis[w.rng.IntN(len(w.redis))]
 		for _, r := range w.redis {
@@ -215,13 +226,7 @@ func (w *world) heal() {
 		if w.atRest() {
 			return
 		}
-		// What was lost may have to be accepted.
-		if v := w.latest(); v.Register.State == Electing && (v.Cmd == nil || v.Cmd.Epoch != v.Epoch) {
-			if c := Elect(&v, 1<<40, 1<<40); c.Winner == nil {
-				w.say("the operator accepts a loss: %s", c.Why)
-				w.put(Cmd{Verb: VerbPromote, AcceptLoss: true, Epoch: v.Epoch})
-			}
-		}
+		w.acceptLoss()
 	}
 	v := w.latest()
 	w.fail = "it does not come to rest: " + string(v.Register.State) + " " + v.Register.Node
@@ -230,6 +235,18 @@ func (w *world) heal() {
 		w.say("%s: %s %s; %+v", a.name, act.Kind, act.Why, a.own)
 	}
 	w.say("bids %+v, command %+v, register %+v", v.Bids, v.Cmd, v.Register)
+}
+
+// acceptLoss is an operator who ends an election that can't end by itself.
+func (w *world) acceptLoss() {
+	v := w.latest()
+	if v.Register.State != Electing || v.Cmd != nil && v.Cmd.Epoch == v.Epoch {
+		return
+	}
+	if c := Elect(&v, 1<<40, 1<<40); c.Winner == nil {
+		w.say("the operator accepts a loss: %s", c.Why)
+		w.put(Cmd{Verb: VerbPromote, AcceptLoss: true, Epoch: v.Epoch})
+	}
 }
 
 func (w *world) atRest() bool {

@@ -32,10 +32,13 @@ type simRedis struct {
 	replid, replid2 string
 	second          int64
 	linked          bool // attached to its source since it was last re-pointed
-	partial         bool
-	shut            bool  // min-replicas-to-write is out of reach
-	disk            []int // what survives the process; nil: nothing
-	diskID          string
+	// partial: a whole copy was cut off. log is as much as had come, while
+	// replid and offset are what they were before.
+	partial bool
+	before  int64
+	shut    bool  // min-replicas-to-write is out of reach
+	disk    []int // what survives the process; nil: nothing
+	diskID  string
 }
 
 // simSession is a session: its owner relies on it up to deadline, others may end
@@ -93,6 +96,7 @@ type world struct {
 	acceptAny bool         // an operator accepted a loss
 	lossless  bool         // nothing has failed: only switches
 	restarts  bool         // processes are started again often
+	copies    int          // percent of links that need a whole copy, whatever the history
 }
 
 func newWorld(seed uint64, n int, conf Conf) *world {
@@ -127,12 +131,17 @@ func (w *world) boot(r *simRedis) {
 	}
 }
 
-func (r *simRedis) offset() int64 { return int64(len(r.log)) }
+func (r *simRedis) offset() int64 {
+	if r.partial {
+		return r.before
+	}
+	return int64(len(r.log))
+}
 
 func (r *simRedis) own() Own {
 	return Own{Up: true, RunID: fmt.Sprint(r.runID), Master: r.master, Source: r.source, Fenced: r.fenced && !r.master,
 		Backlog: r.backlog, ReplID: r.replid, ReplID2: r.replid2, Offset: r.offset(), Second: r.second, Partial: r.partial,
-		Keys: r.offset(), Link: map[bool]string{true: "up", false: "down"}[r.linked]}
+		Keys: int64(len(r.log)), Link: map[bool]string{true: "up", false: "down"}[r.linked]}
 }
 
 // write is a transaction of the store. ok nil: no condition.
@@ -222,11 +231,16 @@ func (w *world) replicate(r *simRedis) {
 	if !r.linked {
 		same := r.replid == m.replid && r.offset() <= m.offset()
 		before := m.replid2 != "" && r.replid == m.replid2 && r.offset() <= m.second-1
-		if m.backlog && (same || before) {
+		kept := w.chance(100 - w.copies) // the backlog reaches back so far
+		if m.backlog && kept && !r.partial && (same || before) {
 			r.replid, r.replid2, r.second = m.replid, m.replid2, m.second
 		} else {
 			if w.chance(50) {
-				r.partial = true
+				r.before, r.partial = r.offset(), true
+				r.log = nil
+				if w.chance(50) {
+					r.log = slices.Clone(m.log[:w.rng.IntN(len(m.log)+1)])
+				}
 				return
 			}
 			if !m.backlog {
@@ -234,7 +248,7 @@ func (w *world) replicate(r *simRedis) {
 			}
 			r.log, r.replid, r.replid2, r.second = slices.Clone(m.log), m.replid, m.replid2, m.second
 		}
-		r.linked, r.partial, r.backlog = true, false, true
+		r.linked, r.partial, r.before, r.backlog = true, false, 0, true
 		return
 	}
 	if r.offset() < m.offset() {

@@ -7,7 +7,7 @@
 // request that never arrives, a reply that is lost, a request that arrives long
 // after its sender gave up.
 //
-// It waits on channels and timers only, so that it works under testing/synctest,
-// and counts what is asked of it. It starts no goroutine but one for each late
+// It waits on channels and timers only, so that it works under testing/synctest
+// (Bubble), and counts what is asked of it. It starts no goroutine but one for each late
 // request. Its calls may be made from any goroutine.
 package fakestore

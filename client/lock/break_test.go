@@ -7,14 +7,15 @@ import (
 
 	"github.com/doozer-store/doozer/client"
 	"github.com/doozer-store/doozer/client/fakestore"
+	"github.com/doozer-store/doozer/client/session/sessiontest"
 )
 
 // A lock that is kept outlives its program, and ends by people's hands only.
 func TestBreak(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
-		a, b := start(t, st), start(t, st)
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
+		a, b := sessiontest.Start(t, st), sessiontest.Start(t, st)
 		lk := acquire(t, a, "x")
-		if err := Break(t.Context(), b.c, "x", lk.Token()); !errors.Is(err, ErrNotKept) {
+		if err := Break(t.Context(), b.Client, "x", lk.Token()); !errors.Is(err, ErrNotKept) {
 			t.Error(err)
 		}
 		if err := a.Keep(t.Context()); err != nil {
@@ -29,13 +30,13 @@ func TestBreak(t *testing.T) {
 		if _, err := Try(t.Context(), b.Session, "x"); !errors.Is(err, ErrHeld) {
 			t.Error(err)
 		}
-		if err := Break(t.Context(), b.c, "x", lk.Token()+1000); !errors.Is(err, client.ErrNotExist) {
+		if err := Break(t.Context(), b.Client, "x", lk.Token()+1000); !errors.Is(err, client.ErrNotExist) {
 			t.Error(err)
 		}
-		if err := Break(t.Context(), b.c, "a//b", 1); !errors.Is(err, ErrBadName) {
+		if err := Break(t.Context(), b.Client, "a//b", 1); !errors.Is(err, ErrBadName) {
 			t.Error(err)
 		}
-		if err := Break(t.Context(), b.c, "x", lk.Token()); err != nil {
+		if err := Break(t.Context(), b.Client, "x", lk.Token()); err != nil {
 			t.Error(err)
 		}
 		release(t, <-next)

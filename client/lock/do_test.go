@@ -9,12 +9,13 @@ import (
 	"github.com/doozer-store/doozer/client"
 	"github.com/doozer-store/doozer/client/fakestore"
 	"github.com/doozer-store/doozer/client/session"
+	"github.com/doozer-store/doozer/client/session/sessiontest"
 )
 
 // Do's function sees the loss, and Do waits for it.
 func TestDo(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
-		p := start(t, st)
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
+		p := sessiontest.Start(t, st)
 		var token int64
 		err := Do(t.Context(), p.Session, "x", func(ctx context.Context, lk *Lock) error {
 			token = lk.Token()
@@ -27,12 +28,12 @@ func TestDo(t *testing.T) {
 		ours := errors.New("ours")
 		returned := false
 		err = Do(t.Context(), p.Session, "x", func(ctx context.Context, lk *Lock) error {
-			p.c.Cut()
+			p.Client.Cut()
 			<-ctx.Done()
 			if !errors.Is(context.Cause(ctx), session.ErrLost) {
 				t.Error(context.Cause(ctx))
 			}
-			p.c.Heal()
+			p.Client.Heal()
 			time.Sleep(time.Hour)
 			returned = true
 			return ours
@@ -53,8 +54,8 @@ func TestDo(t *testing.T) {
 
 // Close of the session is the end of what it held.
 func TestSessionClose(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
-		a, b := start(t, st), start(t, st)
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
+		a, b := sessiontest.Start(t, st), sessiontest.Start(t, st)
 		lk := acquire(t, a, "x")
 		next := later(t, b, "x")
 		a.Close()

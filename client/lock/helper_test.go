@@ -4,46 +4,13 @@ import (
 	"context"
 	"testing"
 	"testing/synctest"
-	"time"
 
-	"github.com/doozer-store/doozer/client/fakestore"
-	"github.com/doozer-store/doozer/client/session"
+	"github.com/doozer-store/doozer/client/session/sessiontest"
 )
 
-const ttl = 10 * time.Second
+const ttl = sessiontest.TTL
 
-// bubble runs fn under synctest with a store.
-func bubble(t *testing.T, fn func(t *testing.T, st *fakestore.Store)) {
-	t.Helper()
-	synctest.Test(t, func(t *testing.T) { fn(t, fakestore.New()) })
-}
-
-// program is one client of the store with its session.
-type program struct {
-	*session.Session
-	c *fakestore.Client
-}
-
-func start(t *testing.T, st *fakestore.Store) *program {
-	t.Helper()
-	c := st.Client()
-	base := time.Now()
-	s, err := session.Open(t.Context(), c, session.TTL(ttl), session.Anonymous(),
-		session.WithClock(func() time.Duration { return time.Since(base) }))
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &program{s, c}
-	t.Cleanup(func() {
-		c.Fault(nil)
-		c.Heal()
-		s.Close()
-		c.WaitLate()
-	})
-	return p
-}
-
-func acquire(t *testing.T, p *program, name string, opts ...Option) *Lock {
+func acquire(t *testing.T, p *sessiontest.Program, name string, opts ...Option) *Lock {
 	t.Helper()
 	lk, err := Acquire(t.Context(), p.Session, name, opts...)
 	if err != nil {
@@ -53,7 +20,7 @@ func acquire(t *testing.T, p *program, name string, opts ...Option) *Lock {
 }
 
 // later begins to acquire and returns where the lock comes out.
-func later(t *testing.T, p *program, name string, opts ...Option) <-chan *Lock {
+func later(t *testing.T, p *sessiontest.Program, name string, opts ...Option) <-chan *Lock {
 	t.Helper()
 	ctx, got := t.Context(), make(chan *Lock, 1)
 	go func() {

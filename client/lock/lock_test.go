@@ -10,13 +10,14 @@ import (
 
 	"github.com/doozer-store/doozer/client/fakestore"
 	"github.com/doozer-store/doozer/client/session"
+	"github.com/doozer-store/doozer/client/session/sessiontest"
 )
 
 // A mutex is handed from one to the next in order of arrival, with tokens that
 // rise.
 func TestMutex(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
-		a, b, c := start(t, st), start(t, st), start(t, st)
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
+		a, b, c := sessiontest.Start(t, st), sessiontest.Start(t, st), sessiontest.Start(t, st)
 		first := acquire(t, a, "x")
 		second, third := later(t, b, "x"), later(t, c, "x")
 		if has(second) || has(third) {
@@ -50,11 +51,11 @@ func TestMutex(t *testing.T) {
 // who is ahead.
 func TestThousandWaiters(t *testing.T) {
 	const n = 1000
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
-		holder := acquire(t, start(t, st), "x")
-		var programs []*program
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
+		holder := acquire(t, sessiontest.Start(t, st), "x")
+		var programs []*sessiontest.Program
 		for range 10 {
-			programs = append(programs, start(t, st))
+			programs = append(programs, sessiontest.Start(t, st))
 		}
 		var waiting []<-chan *Lock
 		for i := range n {
@@ -83,8 +84,8 @@ func TestThousandWaiters(t *testing.T) {
 
 // Readers share, writers do not, and nobody overtakes.
 func TestReadWrite(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
-		p := start(t, st)
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
+		p := sessiontest.Start(t, st)
 		r1 := acquire(t, p, "x", Read())
 		r2 := acquire(t, p, "x", Read())
 		w := later(t, p, "x", Write())
@@ -109,8 +110,8 @@ func TestReadWrite(t *testing.T) {
 
 // A semaphore lets n in, and the next in line whichever of them leaves.
 func TestSemaphore(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
-		p := start(t, st)
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
+		p := sessiontest.Start(t, st)
 		var held []*Lock
 		for range 3 {
 			held = append(held, acquire(t, p, "x", Limit(3)))
@@ -134,8 +135,8 @@ func TestSemaphore(t *testing.T) {
 
 // A place that is given up in the middle of the line blocks nobody.
 func TestGiveUp(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
-		p := start(t, st)
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
+		p := sessiontest.Start(t, st)
 		holder := acquire(t, p, "x")
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -163,8 +164,8 @@ func TestGiveUp(t *testing.T) {
 }
 
 func TestTry(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
-		a, b := start(t, st), start(t, st)
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
+		a, b := sessiontest.Start(t, st), sessiontest.Start(t, st)
 		lk, err := Try(t.Context(), a.Session, "x")
 		if err != nil {
 			t.Fatal(err)
@@ -177,7 +178,7 @@ func TestTry(t *testing.T) {
 			t.Error("it wrote, or waited")
 		}
 		// The holder is gone: it takes its TTL to find out, once.
-		a.c.Cut()
+		a.Client.Cut()
 		time.Sleep(ttl * 9 / 10)
 		next, err := Try(t.Context(), b.Session, "x")
 		if err != nil {
@@ -191,18 +192,18 @@ func TestTry(t *testing.T) {
 
 // Holders and waiters die; the living go on in their order.
 func TestDeaths(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
-		var all []*program
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
+		var all []*sessiontest.Program
 		for range 5 {
-			all = append(all, start(t, st))
+			all = append(all, sessiontest.Start(t, st))
 		}
 		first := acquire(t, all[0], "x")
 		var waiting []<-chan *Lock
 		for _, p := range all[1:] {
 			waiting = append(waiting, later(t, p, "x"))
 		}
-		all[0].c.Cut() // the holder
-		all[2].c.Cut() // one in the middle
+		all[0].Client.Cut() // the holder
+		all[2].Client.Cut() // one in the middle
 		<-first.Context().Done()
 		if !errors.Is(context.Cause(first.Context()), session.ErrLost) {
 			t.Error(context.Cause(first.Context()))
@@ -214,8 +215,8 @@ func TestDeaths(t *testing.T) {
 		release(t, <-waiting[2])
 		release(t, <-waiting[3])
 		// The dead come back: the holder is refused, the waiter lines up again.
-		all[0].c.Heal()
-		all[2].c.Heal()
+		all[0].Client.Heal()
+		all[2].Client.Heal()
 		if _, err := first.Set(t.Context(), "/data", nil); !errors.Is(err, session.ErrLost) {
 			t.Error("a stale holder wrote:", err)
 		}
@@ -232,18 +233,18 @@ func TestDeaths(t *testing.T) {
 // A machine dies with the holder and most of those who wait: patience runs for
 // all of them at once, and only for the dead.
 func TestDeathOfMany(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
-		first := start(t, st)
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
+		first := sessiontest.Start(t, st)
 		acquire(t, first, "x")
-		dead := []*program{first}
+		dead := []*sessiontest.Program{first}
 		for range 70 {
-			p := start(t, st)
+			p := sessiontest.Start(t, st)
 			later(t, p, "x")
 			dead = append(dead, p)
 		}
-		next := start(t, st)
+		next := sessiontest.Start(t, st)
 		got := later(t, next, "x")
-		last := later(t, start(t, st), "x")
+		last := later(t, sessiontest.Start(t, st), "x")
 		time.Sleep(ttl)
 		synctest.Wait()
 		before := st.Count().Gets
@@ -254,7 +255,7 @@ func TestDeathOfMany(t *testing.T) {
 			t.Errorf("%d looks while all live", gets)
 		}
 		for _, p := range dead {
-			p.c.Cut()
+			p.Client.Cut()
 		}
 		began := time.Now()
 		lk := <-got
@@ -269,10 +270,10 @@ func TestDeathOfMany(t *testing.T) {
 // All the readers ahead die at once: one TTL is enough to find out.
 func TestDeathOfReaders(t *testing.T) {
 	for _, opts := range [][]Option{{Read()}, {Limit(3)}} {
-		bubble(t, func(t *testing.T, st *fakestore.Store) {
-			var dead []*program
+		fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
+			var dead []*sessiontest.Program
 			for range 3 {
-				p := start(t, st)
+				p := sessiontest.Start(t, st)
 				acquire(t, p, "x", opts...)
 				dead = append(dead, p)
 			}
@@ -283,10 +284,10 @@ func TestDeathOfReaders(t *testing.T) {
 					next = []Option{Write()}
 				}
 			}
-			w := later(t, start(t, st), "x", next...)
+			w := later(t, sessiontest.Start(t, st), "x", next...)
 			began := time.Now()
 			for _, p := range dead {
-				p.c.Cut()
+				p.Client.Cut()
 			}
 			<-w
 			if took := time.Since(began); took > 3*ttl/2 {
@@ -299,20 +300,20 @@ func TestDeathOfReaders(t *testing.T) {
 // The store is away for longer than the TTL: who held is told, nobody expires,
 // and the line is as it was.
 func TestOutage(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
-		a, b, c := start(t, st), start(t, st), start(t, st)
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
+		a, b, c := sessiontest.Start(t, st), sessiontest.Start(t, st), sessiontest.Start(t, st)
 		first := acquire(t, a, "x")
 		second, third := later(t, b, "x"), later(t, c, "x")
 		entries := st.Files("/lock/x/e/*")
-		for _, p := range []*program{a, b, c} {
-			p.c.Cut()
+		for _, p := range []*sessiontest.Program{a, b, c} {
+			p.Client.Cut()
 		}
 		time.Sleep(10 * ttl)
 		if first.Valid() || !gone(first.Context()) {
 			t.Error("held beyond its deadline")
 		}
-		for _, p := range []*program{c, b, a} {
-			p.c.Heal()
+		for _, p := range []*sessiontest.Program{c, b, a} {
+			p.Client.Heal()
 		}
 		time.Sleep(3 * ttl)
 		if now := st.Files("/lock/x/e/*"); len(now) != 3 || now[0].Rev != entries[0].Rev || now[1].Rev != entries[1].Rev {
@@ -336,10 +337,10 @@ func TestOutage(t *testing.T) {
 func TestLostCreate(t *testing.T) {
 	for _, fault := range []fakestore.Fault{fakestore.LoseReply, fakestore.LoseRequest, fakestore.Late} {
 		for _, limit := range []time.Duration{3 * time.Second, time.Hour} {
-			bubble(t, func(t *testing.T, st *fakestore.Store) {
-				a, b := start(t, st), start(t, st)
+			fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
+				a, b := sessiontest.Start(t, st), sessiontest.Start(t, st)
 				lost := false
-				a.c.Fault(func(op, path string) fakestore.Fault {
+				a.Client.Fault(func(op, path string) fakestore.Fault {
 					if op == "txn" && strings.HasPrefix(path, "/lock/") && !lost {
 						lost = true
 						return fault
@@ -349,7 +350,7 @@ func TestLostCreate(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), limit)
 				defer cancel()
 				lk, err := Acquire(ctx, a.Session, "x")
-				a.c.WaitLate()
+				a.Client.WaitLate()
 				if err == nil {
 					release(t, lk)
 				}
@@ -367,12 +368,12 @@ func TestLostCreate(t *testing.T) {
 // Replies to a release are lost: it is done in the end, and once.
 func TestLostRelease(t *testing.T) {
 	for _, fault := range []fakestore.Fault{fakestore.LoseReply, fakestore.LoseRequest, fakestore.Late} {
-		bubble(t, func(t *testing.T, st *fakestore.Store) {
-			a, b := start(t, st), start(t, st)
+		fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
+			a, b := sessiontest.Start(t, st), sessiontest.Start(t, st)
 			lk := acquire(t, a, "x")
 			next := later(t, b, "x")
 			lost := 0
-			a.c.Fault(func(op, path string) fakestore.Fault {
+			a.Client.Fault(func(op, path string) fakestore.Fault {
 				if op == "txn" && strings.HasPrefix(path, "/lock/") {
 					if lost++; lost < 4 {
 						return fault
@@ -386,7 +387,7 @@ func TestLostRelease(t *testing.T) {
 				t.Error("a reply that was lost is no error")
 			}
 			got := <-next
-			a.c.WaitLate()
+			a.Client.WaitLate()
 			time.Sleep(ttl)
 			if !got.Valid() || got.Check(t.Context()) != nil {
 				t.Error("a late release hit the next holder")
@@ -398,12 +399,12 @@ func TestLostRelease(t *testing.T) {
 // What a late release must not do is delete the place of another: neither of
 // another session nor of the same.
 func TestReleaseAfterLoss(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
-		a, b := start(t, st), start(t, st)
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
+		a, b := sessiontest.Start(t, st), sessiontest.Start(t, st)
 		stale := acquire(t, a, "x")
-		a.c.Cut()
+		a.Client.Cut()
 		next := acquire(t, b, "x")
-		a.c.Heal()
+		a.Client.Heal()
 		again := later(t, a, "x")
 		time.Sleep(ttl)
 		if err := stale.Release(t.Context()); !errors.Is(err, session.ErrLost) {
@@ -417,11 +418,11 @@ func TestReleaseAfterLoss(t *testing.T) {
 
 // The window is lost while somebody waits for longer than it reaches.
 func TestWindow(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
-		a, b := start(t, st), start(t, st)
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
+		a, b := sessiontest.Start(t, st), sessiontest.Start(t, st)
 		lk := acquire(t, a, "x")
 		slow := false
-		b.c.Fault(func(op, _ string) fakestore.Fault {
+		b.Client.Fault(func(op, _ string) fakestore.Fault {
 			if op == "walk" && !slow {
 				slow = true
 				release(t, acquire(t, a, "y"))
@@ -440,8 +441,8 @@ func TestWindow(t *testing.T) {
 
 // People delete a waiting place: it lines up again.
 func TestDeletedByHand(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
-		a, b := start(t, st), start(t, st)
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
+		a, b := sessiontest.Start(t, st), sessiontest.Start(t, st)
 		lk := acquire(t, a, "x")
 		next := later(t, b, "x")
 		st.Del(st.Files("/lock/x/e/*")[0].Path)
@@ -460,8 +461,8 @@ func TestDeletedByHand(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
-		p := start(t, st)
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
+		p := sessiontest.Start(t, st)
 		release(t, acquire(t, p, "a/b"))
 		release(t, acquire(t, p, "a"))
 		tests := []struct {

@@ -13,6 +13,7 @@ import (
 	"github.com/doozer-store/doozer/client"
 	"github.com/doozer-store/doozer/client/fakestore"
 	"github.com/doozer-store/doozer/client/session"
+	"github.com/doozer-store/doozer/client/session/sessiontest"
 )
 
 // The model of a mutex with tokens: of the writes that had an effect, those of
@@ -108,10 +109,10 @@ func (h *holders) enter(lk *Lock) {
 
 // trouble gives a program faults at random: lost requests and replies, late
 // requests, and times when it is cut off.
-func trouble(p *program, seed uint64, stop <-chan struct{}) {
+func trouble(p *sessiontest.Program, seed uint64, stop <-chan struct{}) {
 	var mu sync.Mutex
 	rnd := rand.New(rand.NewPCG(seed, 1))
-	p.c.Fault(func(string, string) fakestore.Fault {
+	p.Client.Fault(func(string, string) fakestore.Fault {
 		mu.Lock()
 		defer mu.Unlock()
 		if rnd.IntN(20) > 0 {
@@ -126,19 +127,19 @@ func trouble(p *program, seed uint64, stop <-chan struct{}) {
 		case <-stop:
 			return
 		}
-		p.c.Cut()
+		p.Client.Cut()
 		select {
 		case <-time.After(time.Duration(own.Int64N(int64(2 * ttl)))):
 		case <-stop:
 		}
-		p.c.Heal()
+		p.Client.Heal()
 	}
 }
 
 // contend is one program that takes the lock again and again until stop, and
 // writes the file it protects. It is careless: when it was paused it goes on
 // where it was, without a look at its context.
-func contend(p *program, seed uint64, h *holders, stop context.Context,
+func contend(p *sessiontest.Program, seed uint64, h *holders, stop context.Context,
 	write func(ctx context.Context, lk *Lock, value []byte) error) {
 	rnd := rand.New(rand.NewPCG(seed, 3))
 	for stop.Err() == nil {
@@ -164,13 +165,13 @@ func contend(p *program, seed uint64, h *holders, stop context.Context,
 }
 
 // campaign lets five programs contend for half an hour of fake time.
-func campaign(t *testing.T, st *fakestore.Store, seed uint64, write func(ctx context.Context, p *program, lk *Lock, value []byte) error) *holders {
+func campaign(t *testing.T, st *fakestore.Store, seed uint64, write func(ctx context.Context, p *sessiontest.Program, lk *Lock, value []byte) error) *holders {
 	h := &holders{live: make(map[int64]context.Context)}
 	stop, cancel := context.WithTimeout(t.Context(), 30*time.Minute)
 	defer cancel()
 	var wg sync.WaitGroup
 	for i := range uint64(5) {
-		p := start(t, st)
+		p := sessiontest.Start(t, st)
 		wg.Go(func() { trouble(p, seed*10+i, stop.Done()) })
 		wg.Go(func() {
 			contend(p, seed*10+i, h, stop, func(ctx context.Context, lk *Lock, value []byte) error { return write(ctx, p, lk, value) })
@@ -184,8 +185,8 @@ func campaign(t *testing.T, st *fakestore.Store, seed uint64, write func(ctx con
 // or late and whoever sleeps; and by the clock there are never two either.
 func TestModel(t *testing.T) {
 	for seed := range uint64(5) {
-		bubble(t, func(t *testing.T, st *fakestore.Store) {
-			h := campaign(t, st, seed, func(ctx context.Context, _ *program, lk *Lock, value []byte) error {
+		fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
+			h := campaign(t, st, seed, func(ctx context.Context, _ *sessiontest.Program, lk *Lock, value []byte) error {
 				_, err := lk.Set(ctx, "/data", value)
 				return err
 			})
@@ -206,7 +207,7 @@ func TestModel(t *testing.T) {
 // The clocks of the store's leaders step by hours, forwards and backwards, at
 // every change: nothing depends on them.
 func TestClockSteps(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
 		rnd := rand.New(rand.NewPCG(1, 4))
 		st.Stamp(func() time.Time { return time.Now().Add(time.Duration(rnd.IntN(2001)-1000) * time.Hour) })
 		stop, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
@@ -214,7 +215,7 @@ func TestClockSteps(t *testing.T) {
 		h := &holders{live: make(map[int64]context.Context)}
 		var wg sync.WaitGroup
 		for range 4 {
-			p := start(t, st)
+			p := sessiontest.Start(t, st)
 			wg.Go(func() {
 				for stop.Err() == nil {
 					lk, err := Try(stop, p.Session, "x")
@@ -248,9 +249,9 @@ func TestClockSteps(t *testing.T) {
 func TestModelCanary(t *testing.T) {
 	caught := false
 	for seed := uint64(0); seed < 30 && !caught; seed++ {
-		bubble(t, func(t *testing.T, st *fakestore.Store) {
-			campaign(t, st, seed, func(ctx context.Context, p *program, _ *Lock, value []byte) error {
-				_, err := p.c.Txn(ctx, client.Txn{Do: []client.Op{client.SetOp("/data", value)}})
+		fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
+			campaign(t, st, seed, func(ctx context.Context, p *sessiontest.Program, _ *Lock, value []byte) error {
+				_, err := p.Client.Txn(ctx, client.Txn{Do: []client.Op{client.SetOp("/data", value)}})
 				return err
 			})
 			list := effects(st, "/data")
@@ -266,13 +267,13 @@ func TestModelCanary(t *testing.T) {
 
 // A resource outside the store that compares tokens is protected too.
 func TestForeignResource(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
 		var resource struct {
 			sync.Mutex
 			seen int64
 			list []effect
 		}
-		campaign(t, st, 42, func(_ context.Context, _ *program, lk *Lock, _ []byte) error {
+		campaign(t, st, 42, func(_ context.Context, _ *sessiontest.Program, lk *Lock, _ []byte) error {
 			resource.Lock()
 			defer resource.Unlock()
 			if lk.Token() < resource.seen {
@@ -290,12 +291,12 @@ func TestForeignResource(t *testing.T) {
 
 // A holder that sleeps past its TTL and goes on: the two ways to find out.
 func TestPausedHolder(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
-		a, b := start(t, st), start(t, st)
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
+		a, b := sessiontest.Start(t, st), sessiontest.Start(t, st)
 		lk := acquire(t, a, "x")
-		a.c.Cut()
+		a.Client.Cut()
 		next := acquire(t, b, "x")
-		a.c.Heal()
+		a.Client.Heal()
 		if _, err := next.Set(t.Context(), "/data", []byte("b")); err != nil {
 			t.Fatal(err)
 		}

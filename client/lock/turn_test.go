@@ -8,30 +8,20 @@ import (
 
 	"github.com/doozer-store/doozer/client/fakestore"
 	"github.com/doozer-store/doozer/client/session"
+	"github.com/doozer-store/doozer/client/session/sessiontest"
 )
 
 // One that waits is believed dead while its beats are lost, and its place is given
 // away. Its clock stands still, so that it knows nothing of that: but the event
 // that shows that the one before it is gone is no turn of a place that is gone.
 func TestTurnOfTheDead(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
-		holder := acquire(t, start(t, st), "x")
-		c := st.Client()
-		s, err := session.Open(t.Context(), c, session.TTL(ttl), session.Anonymous(), session.WithClock(func() time.Duration { return 0 }))
-		if err != nil {
-			t.Fatal(err)
-		}
-		dead := &program{s, c}
-		t.Cleanup(func() {
-			c.Fault(nil)
-			c.Heal()
-			s.Close()
-			c.WaitLate()
-		})
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
+		holder := acquire(t, sessiontest.Start(t, st), "x")
+		dead := sessiontest.Start(t, st, session.WithClock(func() time.Duration { return 0 }))
 		late := later(t, dead, "x")
-		next := later(t, start(t, st), "x")
+		next := later(t, sessiontest.Start(t, st), "x")
 		// It hears all there is, but cannot beat.
-		c.Fault(func(op, path string) fakestore.Fault {
+		dead.Client.Fault(func(op, path string) fakestore.Fault {
 			if op == "txn" && strings.HasPrefix(path, session.Dir) {
 				return fakestore.LoseRequest
 			}
@@ -45,7 +35,7 @@ func TestTurnOfTheDead(t *testing.T) {
 		if has(late) {
 			t.Fatal("two hold the lock")
 		}
-		c.Fault(nil)
+		dead.Client.Fault(nil)
 		release(t, second)
 		release(t, <-late)
 	})
@@ -54,9 +44,9 @@ func TestTurnOfTheDead(t *testing.T) {
 // A free lock costs one write, however often, and one read the first time; a
 // line that was used by others is asked about again.
 func TestCosts(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
-		p, other := start(t, st), start(t, st)
-		cost := func(p *program) fakestore.Counts {
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
+		p, other := sessiontest.Start(t, st), sessiontest.Start(t, st)
+		cost := func(p *sessiontest.Program) fakestore.Counts {
 			before := st.Count()
 			lk := acquire(t, p, "x")
 			after := st.Count()

@@ -34,7 +34,7 @@ func told(died <-chan time.Time) bool {
 // later than a look, a TTL and the allowance after its last beat.
 func TestExpiry(t *testing.T) {
 	for _, after := range []time.Duration{0, time.Second, 3 * time.Second, 4700 * time.Millisecond} {
-		bubble(t, func(t *testing.T, st *fakestore.Store) {
+		fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
 			c := st.Client()
 			s := open(t, c)
 			l, ctx := span(t, s)
@@ -59,7 +59,7 @@ func TestExpiry(t *testing.T) {
 // A beat that comes in time wins, however late it is. The owner has stopped and
 // begun again by then.
 func TestLateBeatWins(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
 		c := st.Client()
 		s := open(t, c)
 		l, _ := span(t, s)
@@ -78,7 +78,7 @@ func TestLateBeatWins(t *testing.T) {
 
 // The store is away for longer than the TTL, several times: nobody expires.
 func TestOutage(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
 		c := st.Client()
 		s := open(t, c)
 		l, _ := span(t, s)
@@ -105,7 +105,7 @@ func TestOutage(t *testing.T) {
 
 // A challenger that was paused does not count the pause.
 func TestPausedChallenger(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
 		w := watcher{st: st.Client(), path: PathOf("x")}
 		r := Record{V: 1, TTLms: 10000}
 		st.Set(PathOf("x"), string(r.encode()))
@@ -131,7 +131,7 @@ func TestPausedChallenger(t *testing.T) {
 
 // Many challengers: one ends the session, all are told.
 func TestManyChallengers(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
 		c := st.Client()
 		s := open(t, c)
 		l, _ := span(t, s)
@@ -158,7 +158,7 @@ func TestManyChallengers(t *testing.T) {
 
 // Challenge does not wait for a session that is alive.
 func TestChallenge(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
 		c := st.Client()
 		s := open(t, c)
 		l, _ := span(t, s)
@@ -176,7 +176,7 @@ func TestChallenge(t *testing.T) {
 
 // A session that is kept, and one that nobody can read, do not end like others.
 func TestKept(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
 		st.Set(PathOf("kept"), `{"v":1,"ttl_ms":0}`)
 		st.Set(PathOf("odd"), `?`)
 		kept, odd := challenge(t, st.Client(), "kept"), challenge(t, st.Client(), "odd")
@@ -195,7 +195,7 @@ func TestKept(t *testing.T) {
 // the beat: the owner still stops first.
 func TestDrift(t *testing.T) {
 	for phase := range 34 {
-		bubble(t, func(t *testing.T, st *fakestore.Store) {
+		fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
 			base := time.Now()
 			slow := func() time.Duration { return time.Since(base) * 90 / 100 }
 			c := st.Client()

@@ -10,7 +10,7 @@ import (
 // A beat arrives between a challenger's decision and its deletion: the deletion
 // is of the session as the challenger saw it, and the store refuses it.
 func TestBeatOvertakesDeletion(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
 		owner, other := st.Client(), st.Client()
 		l, _ := span(t, open(t, owner))
 		overtaken := 0

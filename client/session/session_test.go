@@ -12,12 +12,6 @@ import (
 	"github.com/doozer-store/doozer/client/fakestore"
 )
 
-// bubble runs fn under synctest with a store.
-func bubble(t *testing.T, fn func(t *testing.T, st *fakestore.Store)) {
-	t.Helper()
-	synctest.Test(t, func(t *testing.T) { fn(t, fakestore.New()) })
-}
-
 // clock is a session's clock that tests can jump, as a machine that slept does:
 // Go's timers know nothing of it.
 type clock struct {
@@ -66,7 +60,7 @@ func live(ctx context.Context) bool {
 
 // A session is one file, rewritten three times a TTL, and nothing at the end.
 func TestBeats(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
 		s := open(t, st.Client(), Who("me"))
 		l, ctx := span(t, s)
 		time.Sleep(5 * time.Minute)
@@ -104,7 +98,7 @@ func TestBeats(t *testing.T) {
 // The deadline counts from the moment of sending: at TTL - margin after the
 // last beat that was acknowledged was sent, what hangs on the session ends.
 func TestLapse(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
 		c := st.Client()
 		s := open(t, c)
 		l, ctx := span(t, s)
@@ -136,7 +130,7 @@ func TestLapse(t *testing.T) {
 // A machine that slept finds its sessions lapsed at once, by the clock, and
 // soon by the timer.
 func TestSuspend(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
 		clk := newClock()
 		s := open(t, st.Client(), WithClock(clk.now))
 		l, ctx := span(t, s)
@@ -156,7 +150,7 @@ func TestSuspend(t *testing.T) {
 
 // Only an end of the file is the end of a life; the next one has another id.
 func TestAnotherLife(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
 		s := open(t, st.Client())
 		l, ctx := span(t, s)
 		st.Del(l.Path())
@@ -174,29 +168,29 @@ func TestAnotherLife(t *testing.T) {
 	})
 }
 
+// first is a fault of the next transaction alone.
+func first(fault fakestore.Fault) func(op, path string) fakestore.Fault {
+	return func(op, _ string) (f fakestore.Fault) {
+		if op == "txn" {
+			f, fault = fault, fakestore.None
+		}
+		return f
+	}
+}
+
 // A reply that is lost does not cost the session: the beat is found in the file.
 func TestLostReplies(t *testing.T) {
 	for _, fault := range []fakestore.Fault{fakestore.LoseReply, fakestore.LoseRequest, fakestore.Late} {
-		bubble(t, func(t *testing.T, st *fakestore.Store) {
+		fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
 			c := st.Client()
 			s := open(t, c)
-			l, ctx := span(t, s)
-			n := 0
-			c.Fault(func(op, _ string) fakestore.Fault {
-				if op == "txn" {
-					n++
-				}
-				if op == "txn" && n == 1 {
-					return fault
-				}
-				return fakestore.None
-			})
+			l, _ := span(t, s)
+			c.Fault(first(fault))
 			time.Sleep(time.Minute)
 			c.WaitLate()
 			if again, next := span(t, s); again != l || !live(next) {
 				t.Errorf("fault %d: the life is over", fault)
 			}
-			_ = ctx
 		})
 	}
 }
@@ -204,7 +198,7 @@ func TestLostReplies(t *testing.T) {
 // The reply to the creation is lost: either the file is found, or its id is
 // given up for good.
 func TestLostCreation(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
 		c := st.Client()
 		c.Fault(func(op, _ string) fakestore.Fault {
 			if op == "txn" {
@@ -231,7 +225,7 @@ func TestLostCreation(t *testing.T) {
 
 // Somebody else writes the file: a copy of this process. Neither may go on.
 func TestCopy(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
 		s := open(t, st.Client())
 		l, ctx := span(t, s)
 		r := Record{V: 1, TTLms: 10000, Beat: 7, Mark: "of another"}
@@ -246,7 +240,7 @@ func TestCopy(t *testing.T) {
 
 // Fence returns after a beat that was sent after the call.
 func TestFence(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
 		s := open(t, st.Client())
 		l, _ := span(t, s)
 		before := l.Rev()
@@ -261,7 +255,7 @@ func TestFence(t *testing.T) {
 
 // Discard deletes what it is told to as soon as it can.
 func TestDiscard(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
 		c := st.Client()
 		s := open(t, c)
 		l, _ := span(t, s)
@@ -289,7 +283,7 @@ func TestDiscard(t *testing.T) {
 
 // What can't be deleted is bounded: the life ends instead.
 func TestDiscardBound(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
 		c := st.Client()
 		s := open(t, c)
 		l, _ := span(t, s)
@@ -310,7 +304,7 @@ func TestDiscardBound(t *testing.T) {
 // Close does not wait longer than its limit for a store that is gone, and says
 // what that means.
 func TestCloseUnreachable(t *testing.T) {
-	bubble(t, func(t *testing.T, st *fakestore.Store) {
+	fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
 		c := st.Client()
 		s := open(t, c)
 		c.Cut()
@@ -328,20 +322,11 @@ func TestCloseUnreachable(t *testing.T) {
 // A session that is kept outlives its program, and nobody ends it.
 func TestKeep(t *testing.T) {
 	for _, fault := range []fakestore.Fault{fakestore.None, fakestore.LoseReply} {
-		bubble(t, func(t *testing.T, st *fakestore.Store) {
+		fakestore.Bubble(t, func(t *testing.T, st *fakestore.Store) {
 			c := st.Client()
 			s := open(t, c)
 			l, ctx := span(t, s)
-			n := 0
-			c.Fault(func(op, _ string) fakestore.Fault {
-				if op == "txn" {
-					n++
-				}
-				if op == "txn" && n == 1 {
-					return fault
-				}
-				return fakestore.None
-			})
+			c.Fault(first(fault))
 			if err := s.Keep(t.Context()); err != nil {
 				t.Fatal(err)
 			}

@@ -19,6 +19,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	doozerpb "github.com/doozer-store/doozer/proto"
+	"github.com/doozer-store/doozer/test/watches"
 )
 
 // fakeStore is as much of a store as the verbs can tell apart: a list of
@@ -55,8 +56,7 @@ type fakeNode struct {
 // startNode serves an empty store on the network in memory until the test ends.
 func startNode(t *testing.T) *fakeNode {
 	t.Helper()
-	lis, addr := network.listen()
-	return startNodeOn(t, lis, addr)
+	return startNodeOn(t, network.Listen())
 }
 
 // startNodeTCP serves one on a port, for other processes.
@@ -66,12 +66,12 @@ func startNodeTCP(t *testing.T) *fakeNode {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return startNodeOn(t, lis, lis.Addr().String())
+	return startNodeOn(t, lis)
 }
 
-func startNodeOn(t *testing.T, lis net.Listener, addr string) *fakeNode {
+func startNodeOn(t *testing.T, lis net.Listener) *fakeNode {
 	t.Helper()
-	n := &fakeNode{store: &fakeStore{changed: make(chan struct{})}, addr: addr, id: 1}
+	n := &fakeNode{store: &fakeStore{changed: make(chan struct{})}, addr: lis.Addr().String(), id: 1}
 	n.members = []*doozerpb.Member{{Id: 1, Name: "n1", Addr: n.addr, Voter: true, Connected: true, Version: "v1.2.3"}}
 	srv := grpc.NewServer()
 	doozerpb.RegisterDoozerServer(srv, n)
@@ -402,6 +402,15 @@ func (n *fakeNode) Log(req *doozerpb.LogRequest, stream doozerpb.Doozer_LogServe
 		res.Events = res.Events[len(res.Events)-limit:]
 	}
 	return stream.Send(res)
+}
+
+// Watches serves many watches as Watch does one.
+func (n *fakeNode) Watches(stream doozerpb.Doozer_WatchesServer) error {
+	return watches.Serve(stream, func() *doozerpb.Header {
+		n.store.mu.Lock()
+		defer n.store.mu.Unlock()
+		return n.store.header(n)
+	}, n.Watch)
 }
 
 // Watch sends a progress mark or a snapshot, then changes as they come.

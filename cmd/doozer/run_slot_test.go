@@ -13,6 +13,7 @@ import (
 	"github.com/doozer-store/doozer/client/fakestore"
 	"github.com/doozer-store/doozer/client/session"
 	"github.com/doozer-store/doozer/client/session/line"
+	"github.com/doozer-store/doozer/client/session/sessiontest"
 )
 
 func TestRunBackoff(t *testing.T) {
@@ -77,19 +78,8 @@ type runBubble struct {
 // join opens a session on a client of its own.
 func (b *runBubble) join() (*session.Session, *fakestore.Client) {
 	b.t.Helper()
-	c := b.st.Client()
-	base := time.Now()
-	s, err := session.Open(b.t.Context(), c, session.Anonymous(), session.Who("me"),
-		session.WithClock(func() time.Duration { return time.Since(base) }))
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	b.t.Cleanup(func() {
-		c.Fault(nil)
-		s.Close()
-		c.WaitLate()
-	})
-	return s, c
+	p := sessiontest.Start(b.t, b.st, session.Who("me"))
+	return p.Session, p.Client
 }
 
 func (b *runBubble) enter(s *session.Session, count int) *line.Place {

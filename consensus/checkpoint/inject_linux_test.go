@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/doozer-store/doozer/test/need"
 )
 
 // injected is what became of a script that was hit.
@@ -73,23 +75,12 @@ func fileOf(line string) string {
 	return filepath.Base(rest)
 }
 
-// needStrace skips the test where strace can't trace.
-func needStrace(t *testing.T) {
-	t.Helper()
-	if err := exec.Command("strace", "-f", "-o", os.DevNull, "true").Run(); err != nil {
-		if os.Getenv("DOOZER_TEST_REQUIRE") == "all" {
-			t.Fatalf("DOOZER_TEST_REQUIRE=all, but strace can't trace here: %v", err)
-		}
-		t.Skipf("strace can't trace here: %v", err)
-	}
-}
-
 // TestRealFaults kills a process with a real bbolt at the nth call of each kind,
 // and makes that call fail. What is found afterwards is the state that was last
 // said to be committed, or the one being committed; an error that leaves the
 // file in doubt is the last thing that happens to it.
 func TestRealFaults(t *testing.T) {
-	needStrace(t)
+	need.Strace(t)
 	src := open(t, tempPath(t))
 	if err := src.Commit(Meta{Index: snapshotIndex, Term: 1}, stateOf(snapshotIndex).all); err != nil {
 		t.Fatal(err)

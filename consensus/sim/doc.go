@@ -44,7 +44,8 @@
 // after everything acknowledged before it began; a linearizable read sees what
 // was acknowledged before it; a local read shows a state the node had, a list at
 // a past rev the files of then; watches are ordered, unique, whole, atomic and
-// bookmarked; what a node holds is within its limits.
+// bookmarked, alone on a stream or with others; what a node holds is within its
+// limits.
 //
 // Clients rewrite their sessions all the time, which are volatile files, and in
 // some runs so are others, or none from some time on. A rewrite may be left out

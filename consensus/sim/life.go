@@ -58,7 +58,7 @@ func (n *node) stop() {
 // hangUp breaks all that clients have with the process.
 func (n *node) hangUp() {
 	sessions, watches := n.sessions, n.watches
-	n.sessions, n.watches = nil, nil
+	n.sessions, n.watches, n.set = nil, nil, nil
 	for _, s := range sessions {
 		s.broke()
 	}

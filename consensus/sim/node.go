@@ -40,6 +40,7 @@ type node struct {
 
 	sessions []*session
 	watches  []*watch
+	set      *watchSet // of those that share a stream; nil: there is none
 }
 
 // part is a goroutine of a real node.
@@ -304,7 +305,7 @@ func (n *node) watching() bool {
 			return true
 		}
 	}
-	return false
+	return n.set.due()
 }
 
 func (n *node) deliver() {
@@ -312,6 +313,9 @@ func (n *node) deliver() {
 		if v.due() {
 			v.deliver()
 		}
+	}
+	if n.set.due() {
+		n.set.deliver(time.Time{})
 	}
 }
 

@@ -22,6 +22,10 @@ type watch struct {
 	n    *node // nil between two streams
 	life int
 	ws   *server.WatchStepper
+	// req is what the present stream was asked; unshare ends the watch if it
+	// shares a stream with others: then ws is nil.
+	req     *doozerpb.WatchRequest
+	unshare func()
 	// dead: the present stream has ended; epoch counts streams.
 	dead  bool
 	epoch int
@@ -44,6 +48,9 @@ type watch struct {
 
 func newWatch(w *world, id int) *watch {
 	v := &watch{w: w, id: id, glob: w.drawGlob(), cursor: -1}
+	if len(w.watches) > 0 && w.chance(0.3) {
+		v.glob = w.watches[0].glob // a node may tell them the same
+	}
 	w.every(func() time.Duration { return w.between(20*time.Millisecond, time.Second) }, func() bool {
 		if v.n == nil {
 			v.connect()
@@ -53,8 +60,12 @@ func newWatch(w *world, id int) *watch {
 	w.every(func() time.Duration { return w.between(time.Second, 8*time.Second) }, func() bool {
 		switch {
 		case w.faults.healed:
+		case v.unshare != nil && w.chance(0.3):
+			v.n.set.broke()
 		case v.n != nil && w.chance(0.5):
 			v.broke()
+		case v.unshare != nil && w.chance(0.5):
+			v.n.set.stalled = w.now + int64(w.between(0, 6*time.Second))
 		case w.chance(0.3):
 			v.stalledUntil = w.now + int64(w.between(0, 6*time.Second))
 		}
@@ -63,6 +74,10 @@ func newWatch(w *world, id int) *watch {
 	w.every(func() time.Duration { return 500 * time.Millisecond }, func() bool {
 		if v.n != nil && v.ws != nil && !v.n.paused() && w.now >= v.stalledUntil {
 			v.n.run(func() { v.tell(v.ws.Progress) })
+		}
+		if v.unshare != nil && !v.n.paused() && w.now >= v.n.set.stalled {
+			n := v.n
+			n.run(func() { n.set.deliver(n.time()) })
 		}
 		return true
 	})
@@ -78,7 +93,8 @@ func (v *watch) connect() {
 	if !n.up || !n.serving {
 		return
 	}
-	req := &doozerpb.WatchRequest{Glob: v.glob.String(), Local: v.w.chance(0.3)}
+	shared := v.w.chance(0.5)
+	req := &doozerpb.WatchRequest{Glob: v.glob.String(), Local: v.w.chance(0.3), ProgressMs: 500}
 	switch {
 	case v.cursor < 0 || v.w.chance(0.1):
 		req.Snapshot = true
@@ -90,7 +106,7 @@ func (v *watch) connect() {
 	}
 	v.n, v.life, v.dead, v.begun, v.snapshot = n, n.life, false, false, false
 	v.epoch++
-	v.live = false
+	v.live, v.req = false, req
 	v.floor = v.w.truth.acked
 	epoch := v.epoch
 	n.watches = append(n.watches, v)
@@ -100,6 +116,10 @@ func (v *watch) connect() {
 		}
 		if req.Local {
 			v.floor = n.machine.Rev()
+		}
+		if shared {
+			v.unshare = n.share(v, req)
+			return
 		}
 		ws, e := n.server.Watch(req, func(m []byte) { v.told(epoch, req, m) })
 		if e != nil {
@@ -153,12 +173,32 @@ func (v *watch) broke() {
 		if v.ws != nil {
 			v.ws.Close()
 		}
+		if v.unshare != nil {
+			v.unshare()
+		}
 		if i := slices.Index(n.watches, v); i >= 0 {
 			n.watches = append(n.watches[:i:i], n.watches[i+1:]...)
 		}
 	}
-	v.n, v.ws, v.dead = nil, nil, true
+	v.n, v.ws, v.unshare, v.dead = nil, nil, nil, true
 	v.epoch++
+}
+
+// toldShared takes a message of a shared stream on its way. Whether it came from
+// the queue is not known.
+func (v *watch) toldShared(m *doozerpb.WatchesResponse) {
+	t := m.Told[0]
+	if t.Error != nil {
+		v.ended(t.Error)
+		return
+	}
+	one, err := proto.Marshal(&doozerpb.WatchResponse{Header: m.Header, Kind: t.Kind, Rev: t.Rev, Events: t.Events})
+	if err != nil {
+		v.w.fail("watch %d: %v", v.id, err)
+		return
+	}
+	v.live = false
+	v.told(v.epoch, v.req, one)
 }
 
 // told takes a message on its way.

@@ -179,7 +179,7 @@ func config(id uint64, lis net.Listener, h Handler, addrs []string) Config {
 		Peers: map[uint64]string{}, BootstrapID: []byte("boot"), Incarnation: fmt.Appendf(nil, "inc%d", id),
 		ClusterID:   func() []byte { return []byte("cluster") },
 		DialOptions: []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())},
-		Dial:        network.dial,
+		Dial:        network.Dial,
 	}
 	for i, a := range addrs {
 		if uint64(i+1) != id {
@@ -200,7 +200,7 @@ func nodes(t testing.TB, n int, change func(*Config)) []*node {
 	t.Helper()
 	var ls []net.Listener
 	for range n {
-		ls = append(ls, network.listen(""))
+		ls = append(ls, network.Listen())
 	}
 	return nodesAt(t, ls, change)
 }

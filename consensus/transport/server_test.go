@@ -21,19 +21,33 @@ import (
 	"github.com/doozer-store/doozer/test/loopback"
 )
 
+// greet begins a stream of messages of peer 2.
+func greet(t *testing.T, p peerpb.PeerClient) peerpb.Peer_MessagesClient {
+	t.Helper()
+	s, err := p.Messages(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = s.Send(&peerpb.Envelope{Hello: hello()})
+	if _, err := s.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // stranger starts node 1, whose peer 2 is the test itself, with a plain grpc
 // client to it.
 func stranger(t testing.TB, change func(*Config)) (peerpb.PeerClient, *Transport, *recorder) {
 	t.Helper()
-	lis := network.listen("")
+	lis := network.Listen()
 	r := newRecorder()
-	c := config(1, lis, r, []string{lis.Addr().String(), network.free()})
+	c := config(1, lis, r, []string{lis.Addr().String(), network.Free()})
 	if change != nil {
 		change(&c)
 	}
 	tr := start(t, c)
 	cc, err := grpc.NewClient("passthrough:///"+lis.Addr().String(),
-		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithContextDialer(network.dial))
+		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithContextDialer(network.Dial))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,14 +140,7 @@ func TestBadEnvelopes(t *testing.T) {
 			"from nobody":   {Raft: [][]byte{good, {}}},
 			"stray MsgSnap": {Raft: [][]byte{good, encode(t, message(raftpb.MsgSnap, 2, 1, 1, 0))}},
 		} {
-			s, err := p.Messages(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			_ = s.Send(&peerpb.Envelope{Hello: hello()})
-			if _, err := s.Recv(); err != nil {
-				t.Fatal(err)
-			}
+			s := greet(t, p)
 			_ = s.Send(env)
 			if _, err := s.Recv(); status.Code(err) != codes.InvalidArgument {
 				t.Errorf("%s: %v", name, err)
@@ -182,14 +189,7 @@ func TestSupersededStream(t *testing.T) {
 		p, _, r := stranger(t, nil)
 		var streams []peerpb.Peer_MessagesClient
 		for range 2 {
-			s, err := p.Messages(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			_ = s.Send(&peerpb.Envelope{Hello: hello()})
-			if _, err := s.Recv(); err != nil {
-				t.Fatal(err)
-			}
+			s := greet(t, p)
 			streams = append(streams, s)
 		}
 		env := &peerpb.Envelope{Raft: [][]byte{encode(t, message(raftpb.MsgApp, 2, 1, 1, 0))}}
@@ -206,16 +206,9 @@ func TestSupersededStream(t *testing.T) {
 func TestConnectionLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, tr, _ := stranger(t, func(c *Config) { c.Limits.Conns = 2 })
-		s, err := p.Messages(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = s.Send(&peerpb.Envelope{Hello: hello()})
-		if _, err := s.Recv(); err != nil {
-			t.Fatal(err)
-		}
+		s := greet(t, p)
 		addr := tr.c.Listener.Addr().String()
-		first, err := network.dial(t.Context(), addr)
+		first, err := network.Dial(t.Context(), addr)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -223,7 +216,7 @@ func TestConnectionLimit(t *testing.T) {
 		if _, err := first.Read(make([]byte, 1)); err != nil { // the server's settings frame
 			t.Fatal(err)
 		}
-		second, err := network.dial(t.Context(), addr)
+		second, err := network.Dial(t.Context(), addr)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -255,7 +248,7 @@ func FuzzEnvelope(f *testing.F) {
 	add(&peerpb.Envelope{Raft: [][]byte{nil, []byte("\xff")}})
 	add(&peerpb.Envelope{Forward: []*peerpb.Forward{{Term: 1, Commands: []*peerpb.Command{{Id: 1, Data: []byte("x")}, {}}}, {}}})
 	add(&peerpb.Envelope{Hash: []*peerpb.StateHash{{Index: 1}}})
-	lis := network.listen("")
+	lis := network.Listen()
 	r := newRecorder()
 	tr, err := New(config(1, lis, r, nil))
 	if err != nil {

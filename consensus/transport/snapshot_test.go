@@ -115,18 +115,24 @@ func TestSnapshotFails(t *testing.T) {
 	}
 }
 
+// piped starts two nodes whose snapshots come from opened.
+func piped(t *testing.T) (ns []*node, opened chan *io.PipeWriter) {
+	t.Helper()
+	opened = make(chan *io.PipeWriter, 10)
+	return nodes(t, 2, func(c *Config) {
+		c.OpenSnapshot = func() (SnapshotMeta, io.ReadCloser, error) {
+			r, w := io.Pipe()
+			opened <- w
+			return SnapshotMeta{Index: 1, Term: 1}, r, nil
+		}
+	}), opened
+}
+
 // One snapshot a peer: while it lasts, others are not begun, and both ends
 // can be closed.
 func TestSnapshotOnlyOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		opened := make(chan *io.PipeWriter, 10)
-		ns := nodes(t, 2, func(c *Config) {
-			c.OpenSnapshot = func() (SnapshotMeta, io.ReadCloser, error) {
-				r, w := io.Pipe()
-				opened <- w
-				return SnapshotMeta{Index: 1, Term: 1}, r, nil
-			}
-		})
+		ns, opened := piped(t)
 		var got []byte
 		var m *raftpb.Message
 		ns[1].snapshot = take(&got, &m)
@@ -162,14 +168,7 @@ func TestSnapshotOnlyOne(t *testing.T) {
 // until then.
 func TestSnapshotEndIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		opened := make(chan *io.PipeWriter, 10)
-		ns := nodes(t, 2, func(c *Config) {
-			c.OpenSnapshot = func() (SnapshotMeta, io.ReadCloser, error) {
-				r, w := io.Pipe()
-				opened <- w
-				return SnapshotMeta{Index: 1, Term: 1}, r, nil
-			}
-		})
+		ns, opened := piped(t)
 		var got []byte
 		var m *raftpb.Message
 		ns[1].snapshot = take(&got, &m)

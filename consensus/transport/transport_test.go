@@ -95,7 +95,7 @@ func TestReconnect(t *testing.T) {
 			}
 			r := newRecorder()
 			ns[1].recorder = r
-			ns[1].Transport = start(t, config(2, network.listen(ns[1].addr), r, []string{ns[0].addr, ns[1].addr}))
+			ns[1].Transport = start(t, config(2, network.ListenAt(ns[1].addr), r, []string{ns[0].addr, ns[1].addr}))
 			ns[0].waitConn(t, "up 2")
 			r.waitConn(t, "up 1")
 			ns[0].Send([]*raftpb.Message{message(raftpb.MsgApp, 1, 2, 1, 1)})
@@ -106,7 +106,7 @@ func TestReconnect(t *testing.T) {
 
 func TestRefusedHello(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ls := []net.Listener{network.listen(""), network.listen("")}
+		ls := []net.Listener{network.Listen(), network.Listen()}
 		addrs := []string{ls[0].Addr().String(), ls[1].Addr().String()}
 		r1, r2 := newRecorder(), newRecorder()
 		c1, c2 := config(1, ls[0], r1, addrs), config(2, ls[1], r2, addrs)
@@ -239,7 +239,7 @@ func TestSetAndRemovePeer(t *testing.T) {
 		ns[0].wait(t, "a message", func() bool { return len(ns[0].msgs) == 1 })
 
 		ns[0].forget()
-		ns[0].SetPeer(2, network.free())
+		ns[0].SetPeer(2, network.Free())
 		ns[0].waitConn(t, "refused 2")
 		ns[0].forget()
 		ns[0].SetPeer(2, ns[1].addr)
@@ -260,7 +260,7 @@ func (w *wire) dial(ctx context.Context, addr string) (net.Conn, error) {
 		return nil, ctx.Err()
 	default:
 	}
-	c, err := network.dial(ctx, addr)
+	c, err := network.Dial(ctx, addr)
 	if err != nil {
 		return nil, err
 	}
@@ -353,7 +353,7 @@ func TestConfig(t *testing.T) {
 			"itself":      func(c *Config) { c.Peers = map[uint64]string{1: "127.0.0.1:1"} },
 			"bad address": func(c *Config) { c.Peers = map[uint64]string{2: "nowhere"} },
 		} {
-			c := config(1, network.listen(""), newRecorder(), nil)
+			c := config(1, network.Listen(), newRecorder(), nil)
 			change(&c)
 			if _, err := New(c); err == nil {
 				t.Errorf("%s: accepted", name)
@@ -370,7 +370,7 @@ func TestConfig(t *testing.T) {
 
 func TestCloseWithoutStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := config(1, network.listen(""), newRecorder(), nil)
+		c := config(1, network.Listen(), newRecorder(), nil)
 		tr, err := New(c)
 		if err != nil {
 			t.Fatal(err)
@@ -379,7 +379,7 @@ func TestCloseWithoutStart(t *testing.T) {
 			t.Fatal(err)
 		}
 		tr.Start()
-		if _, err := network.dial(t.Context(), c.Listener.Addr().String()); err == nil {
+		if _, err := network.Dial(t.Context(), c.Listener.Addr().String()); err == nil {
 			t.Error("the listener is open")
 		}
 	})

@@ -12,7 +12,7 @@ import (
 
 	"github.com/doozer-store/doozer/client"
 	"github.com/doozer-store/doozer/client/failover"
-	"github.com/doozer-store/doozer/client/failover/viewtest"
+	"github.com/doozer-store/doozer/client/failover/redistest"
 	"github.com/doozer-store/doozer/server/boot"
 )
 
@@ -24,7 +24,7 @@ func appoint(t *testing.T, ctx context.Context, c *client.Client, group string, 
 	}
 }
 
-func running(node string, at *viewtest.Redis) failover.Register {
+func running(node string, at *redistest.Server) failover.Register {
 	return failover.Register{State: failover.Running, Node: node, Addr: at.Addr, Session: "of " + node, RunID: node}
 }
 
@@ -33,11 +33,11 @@ func running(node string, at *viewtest.Redis) failover.Register {
 func TestRedisRing(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	masters := map[string]*viewtest.Redis{}
+	masters := map[string]*redistest.Server{}
 	for _, group := range []string{"g1", "g2", "g3"} {
-		masters[group] = viewtest.StartRedis(t)
+		masters[group] = redistest.Start(t)
 	}
-	spare := viewtest.StartRedis(t)
+	spare := redistest.Start(t)
 	spare.Follow(masters["g2"])
 
 	n, err := boot.Start(boot.Config{DataDir: t.TempDir(), Listen: "127.0.0.1:0", PeerListen: "127.0.0.1:0", Web: "false"})

@@ -18,6 +18,7 @@ import (
 
 	"github.com/doozer-store/doozer/consensus/wal/faultfs"
 	"github.com/doozer-store/doozer/store"
+	"github.com/doozer-store/doozer/test/need"
 )
 
 // tracedEnv, set, makes TestPowerCutOfARealNode the process that is traced; it
@@ -149,18 +150,9 @@ func startsAfter(t *testing.T, fs *faultfs.MemFS, dir string, mark int) error {
 // trace runs the traced process.
 func trace(t *testing.T, dir string) []faultfs.TraceOp {
 	t.Helper()
-	strace, err := exec.LookPath("strace")
-	if err == nil {
-		err = exec.Command(strace, "-f", "-o", os.DevNull, "true").Run()
-	}
-	if err != nil {
-		if os.Getenv("DOOZER_TEST_REQUIRE") == "all" {
-			t.Fatalf("DOOZER_TEST_REQUIRE=all, but strace can't trace here: %v", err)
-		}
-		t.Skipf("strace can't trace here: %v", err)
-	}
+	need.Strace(t)
 	log := filepath.Join(t.TempDir(), "trace")
-	cmd := exec.Command(strace, "-f", "-y", "-xx", "-s", "67108864", "-o", log, "-e", "trace="+faultfs.TraceCalls, "-e", "signal=none",
+	cmd := exec.Command("strace", "-f", "-y", "-xx", "-s", "67108864", "-o", log, "-e", "trace="+faultfs.TraceCalls, "-e", "signal=none",
 		os.Args[0], "-test.run=^TestPowerCutOfARealNode$", "-test.v")
 	cmd.Env = append(os.Environ(), tracedEnv+"="+dir)
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -11,10 +11,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// TestHalfAHeader: a connection whose request never ends is closed; it would
-// hold a goroutine and its buffers for ever.
-func TestHalfAHeader(t *testing.T) {
-	t.Parallel()
+// serve starts a server on a free port until the test ends.
+func serve(t *testing.T) (s *Server, addr string) {
+	t.Helper()
 	s, err := New(Config{Ready: fine, Live: fine, Metrics: prometheus.NewRegistry()})
 	if err != nil {
 		t.Fatal(err)
@@ -25,12 +24,20 @@ func TestHalfAHeader(t *testing.T) {
 	}
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(lis) }()
-	defer func() {
+	t.Cleanup(func() {
 		if err := errors.Join(s.Close(), <-served); err != nil {
 			t.Error(err)
 		}
-	}()
-	c, err := net.Dial("tcp", lis.Addr().String())
+	})
+	return s, lis.Addr().String()
+}
+
+// TestHalfAHeader: a connection whose request never ends is closed; it would
+// hold a goroutine and its buffers for ever.
+func TestHalfAHeader(t *testing.T) {
+	t.Parallel()
+	_, addr := serve(t)
+	c, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}

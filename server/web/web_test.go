@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -137,17 +136,8 @@ func TestServeAndClose(t *testing.T) {
 	if _, err := New(Config{}); err == nil {
 		t.Error("pages of nothing")
 	}
-	s, err := New(Config{Ready: fine, Live: fine, Metrics: prometheus.NewRegistry()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(lis) }()
-	r, err := http.Get("http://" + lis.Addr().String() + "/")
+	s, addr := serve(t)
+	r, err := http.Get("http://" + addr + "/")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,9 +146,6 @@ func TestServeAndClose(t *testing.T) {
 		t.Errorf("index: %s, %s, %v", r.Status, b, err)
 	}
 	if err := errors.Join(s.Close(), s.Close()); err != nil {
-		t.Error(err)
-	}
-	if err := <-served; err != nil {
 		t.Error(err)
 	}
 	for name, d := range map[string]int64{

@@ -26,3 +26,24 @@ func lockMutations() []mutation {
 		},
 	}
 }
+
+// failoverMutations break the choice of a Redis to promote.
+func failoverMutations() []mutation {
+	return []mutation{
+		{
+			name: "part-of-a-copy-elected", bug: "a Redis whose copy was cut off may be promoted",
+			edits: []edit{{"client/failover/elect.go", "	return b.Priority > 0 && !b.Partial && reach(v, b) >= 0\n", "	return b.Priority > 0 && reach(v, b) >= 0\n"}},
+			pkg:   "./client/failover", run: "TestSimulation", caught: `it lacks write \d+, which the master before began with`, short: true,
+		},
+		{
+			name: "short-history-elected", bug: "a Redis that lacks the beginning of the last master's history may be promoted",
+			edits: []edit{{"client/failover/elect.go", "	case b.ReplID == r.ReplID && b.Offset >= r.StartOffset:\n", "	case b.ReplID == r.ReplID:\n"}},
+			pkg:   "./client/failover", run: "TestSimulation", caught: `it lacks write \d+, which the master before began with`,
+		},
+		{
+			name: "too-few-bids", bug: "in sync mode any bids are enough to promote the best of them",
+			edits: []edit{{"client/failover/elect.go", "	if n < need {\n", "	if n < need && false {\n"}},
+			pkg:   "./client/failover", run: "TestSimulation", caught: `it lacks write \d+, which was confirmed`,
+		},
+	}
+}

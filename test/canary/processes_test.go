@@ -31,12 +31,13 @@ func processMutations() []mutation {
 		},
 		{
 			name: "duplicated-in-client", bug: "the client library gives its caller a change twice now and then",
-			edits: []edit{{"client/view.go", "		v.note(ev)\n		v.push(ev)\n	}\n	if n := len(list)", "		v.note(ev)\n		v.push(ev)\n		if ev.Rev%50 == 0 {\n			v.push(ev)\n		}\n	}\n	if n := len(list)"}},
+			edits: []edit{{"client/view.go", "	v.queue = append(v.queue, step{list: list})\n", "	v.queue = append(v.queue, step{list: list})\n	if last := list[len(list)-1:]; last[0].GetRev()%50 == 0 {\n		v.queue = append(v.queue, step{list: last})\n	}\n"}},
 			drill: "kill-follower", caught: `check watches: (?s:.*)unique: `,
 		},
 		{
 			name: "split-revision", bug: "watches of some files get the changes of a rev in messages of their own",
-			edits: []edit{{"server/watch.go", "		n := w.whole(events)\n", "		n := w.whole(events)\n		if s := w.sub; " + some + " {\n			n = 1\n		}\n"}},
+			edits: []edit{{"server/watches.go", "			n := wholeRevs(x.events, t.s.limits.MessageBytes)\n",
+				"			n := wholeRevs(x.events, t.s.limits.MessageBytes)\n			t.mu.Lock()\n			if m := t.open[x.ids[0]]; m != nil {\n				if s := m.sub; " + some + " {\n					n = 1\n				}\n			}\n			t.mu.Unlock()\n"}},
 			drill: "kill-follower", caught: `check watches: (?s:.*)atomic: `,
 		},
 		{

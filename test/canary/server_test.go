@@ -33,7 +33,7 @@ func watchMutations() []mutation {
 		{
 			name: "rev-split", bug: "the changes of one rev are split over messages",
 			simulated: `the change of \S+ at rev \d+ is missing`,
-			edits:     []edit{{"server/watch.go", "		if size >= w.s.limits.MessageBytes && e.Rev != events[i-1].Rev {\n			return i\n", "		if i > 0 && size >= w.s.limits.MessageBytes {\n			return i\n"}},
+			edits:     []edit{{"server/watch.go", "		if size >= bytes && e.Rev != events[i-1].Rev {\n			return i\n", "		if i > 0 && size >= bytes {\n			return i\n"}},
 			pkg:       "./server", run: "TestARevIsNeverSplit", caught: `from_the_queue`, short: true,
 		},
 		{
@@ -49,6 +49,23 @@ func watchMutations() []mutation {
 			pkg:       "./server", run: "TestQueueAndWindowOverlap", caught: `rev \d+ after`,
 		},
 		{
+			name: "together-by-glob", bug: "of many watches on a stream, those of one glob are told what one of them has to be told",
+			simulated: `is missing|does not belong|not after`,
+			edits:     []edit{{"server/watches.go", "			k := sameEvents{m.glob.String(), events[0], len(events)}\n", "			k := sameEvents{glob: m.glob.String()}\n"}},
+			pkg:       "./server", run: "TestWatchesRules", caught: `FAIL: TestWatchesRules`, tries: 3, short: true,
+		},
+		{
+			name: "together-progress-ahead", bug: "a progress mark of one of many watches on a stream vouches for what is still queued",
+			simulated: `told PROGRESS of|told EVENTS of rev \d+ .*not after`,
+			edits:     []edit{{"server/watches.go", "			x = &told{kind: doozerpb.WatchResponse_PROGRESS, rev: m.cursor}\n", "			x = &told{kind: doozerpb.WatchResponse_PROGRESS, rev: m.s.machine.Rev()}\n"}},
+			pkg:       "./server", run: "TestWatchesRules", caught: `after progress \d+`, tries: 3,
+		},
+		{
+			name: "watch-left-behind", bug: "a watch that is opened while its stream breaks stays",
+			edits: []edit{{"server/watches.go", "	case t.closed:\n		return stopping() // which nobody hears\n", ""}, {"server/watches.go", "	if !t.closed {\n		t.wg.Go(fn)\n	}\n", "	t.wg.Go(fn)\n"}},
+			pkg:   "./server", run: "TestWatchesBrokenWhileOpening", caught: `are left behind|WaitGroup`, tries: 3,
+		},
+		{
 			name: "event-skipped", bug: "one event in three is lost on its way to a queue",
 			edits: []edit{{"server/hub.go", "		s.fresh = append(s.fresh, shared)\n", "		if e.Rev%3 != 0 {\n			s.fresh = append(s.fresh, shared)\n		}\n"}},
 			pkg:   "./server", run: "TestWatchRules", caught: `events, the store has`, short: true,
@@ -61,7 +78,7 @@ func watchMutations() []mutation {
 		},
 		{
 			name: "client-passes-doubles", bug: "a client gives what a node sends twice to its caller twice",
-			edits: []edit{{"client/view.go", "		if ev.Rev <= v.pos {\n", "		if false {\n"}},
+			edits: []edit{{"client/view.go", "	for len(list) > 0 && list[0].GetRev() <= v.pos {\n", "	for len(list) > 0 && false {\n"}},
 			pkg:   "./client", run: "TestViewScripts", caught: `FAIL: TestViewScripts`,
 		},
 		{

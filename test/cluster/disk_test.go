@@ -3,24 +3,14 @@ package cluster_test
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/doozer-store/doozer/client"
 	"github.com/doozer-store/doozer/drill/cluster"
+	"github.com/doozer-store/doozer/test/need"
 )
-
-// skip leaves a test out for want of something on this machine, unless
-// DOOZER_TEST_REQUIRE=all says that everything has to be there.
-func skip(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv("DOOZER_TEST_REQUIRE") == "all" {
-		t.Fatalf("DOOZER_TEST_REQUIRE=all, but the test would be skipped: %s", why)
-	}
-	t.Skip(why)
-}
 
 // inject attaches strace to a running node and makes a system call misbehave
 // until the returned function is called. Tests that need it are skipped where
@@ -29,7 +19,7 @@ func inject(t *testing.T, n *cluster.Node, fault string) (undo func()) {
 	t.Helper()
 	undo, err := n.Inject(fault)
 	if errors.Is(err, cluster.ErrNoInject) {
-		skip(t, err.Error())
+		need.Skip(t, err.Error())
 	} else if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/doozer-store/doozer/drill"
 	"github.com/doozer-store/doozer/drill/cluster"
 	"github.com/doozer-store/doozer/test/cluster/build"
+	"github.com/doozer-store/doozer/test/need"
 )
 
 // shortDrills are one or two of every kind of harm, on the size of cluster that
@@ -94,7 +95,7 @@ func drillOnce(t *testing.T, bin, name string, nodes int, seed uint64) {
 		}
 		t.Logf("nothing was proved: %s", why)
 		if try == tries {
-			skip(t, "nothing was proved: "+why)
+			need.Skip(t, "nothing was proved: "+why)
 		}
 		seed += 2
 	}
@@ -116,7 +117,7 @@ func conduct(t *testing.T, bin, name string, nodes int, seed uint64) (invalid st
 			t.Logf("full-state is done in its place: %s", s.Why)
 			return conduct(t, bin, "full-state", nodes, seed)
 		}
-		skip(t, s.Why)
+		need.Skip(t, s.Why)
 	}
 	for _, run := range rep.Runs {
 		for _, c := range run.Checks {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/doozer-store/doozer/drill/cluster"
 	"github.com/doozer-store/doozer/test/failover/rig"
+	"github.com/doozer-store/doozer/test/need"
 )
 
 func TestMain(m *testing.M) {
@@ -17,23 +18,11 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// needRedis leaves a test out where there is no redis-server, unless
-// DOOZER_TEST_REQUIRE=all says that everything has to be there.
-func needRedis(t *testing.T) {
-	t.Helper()
-	if err := rig.Available(); err != nil {
-		if os.Getenv("DOOZER_TEST_REQUIRE") == "all" {
-			t.Fatalf("DOOZER_TEST_REQUIRE=all, but the test would be skipped: %v", err)
-		}
-		t.Skip(err)
-	}
-}
-
 // servers starts Redis servers of those names with the same lines of
 // configuration.
 func servers(t *testing.T, names []string, conf ...string) []*rig.Redis {
 	t.Helper()
-	needRedis(t)
+	need.Program(t, "redis-server")
 	p, err := cluster.NewPorts()
 	if err != nil {
 		t.Fatal(err)

@@ -8,12 +8,13 @@ import (
 	"github.com/doozer-store/doozer/client/failover"
 	"github.com/doozer-store/doozer/drill/cluster"
 	"github.com/doozer-store/doozer/test/failover/rig"
+	"github.com/doozer-store/doozer/test/need"
 )
 
 // newNet is a network for one test.
 func newNet(t *testing.T) *rig.Net {
 	t.Helper()
-	needRedis(t)
+	need.Program(t, "redis-server")
 	p, err := cluster.NewPorts()
 	if err != nil {
 		t.Fatal(err)

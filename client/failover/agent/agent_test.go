@@ -74,7 +74,7 @@ func newGroupWith(t *testing.T, n int, change func(*failover.Conf), with func(*n
 	}
 	t.Cleanup(func() { g.f.Close() })
 	for i := range n {
-		nd := &node{g: g, name: fmt.Sprintf("n%d", i+1), redis: redistest.Start(t, lines...), st: g.store.Client()}
+		nd := &node{g: g, name: fmt.Sprintf("n%d", i+1), redis: redistest.Start(t, append([]string{redistest.Fence}, lines...)...), st: g.store.Client()}
 		nd.cfg = Config{Store: nd.st, Group: "g", Name: nd.name, Redis: nd.redis.Addr, Dir: t.TempDir()}
 		if with != nil {
 			with(nd)
@@ -189,9 +189,7 @@ func (g *group) settled(n *node, but ...*node) {
 		if skip {
 			continue
 		}
-		o.until("it is a replica of "+n.name, func() bool {
-			return o.redis.Info("master_link_status") == "up" && o.redis.Info("master_port") == n.redis.Port
-		})
+		o.until("it is a replica of "+n.name, func() bool { return o.redis.Linked(n.cfg.Redis) })
 	}
 }
 
@@ -213,12 +211,11 @@ func TestKilledRedis(t *testing.T) {
 	g := newGroup(t, 3, nil)
 	m, v := g.master(0)
 	g.settled(m)
-	m.redis.Do("SET", "a", "1")
+	g.spread(m, "a")
 	for _, o := range g.others(m) {
 		if _, err := o.redis.Try("SET", "a", "2"); err == nil {
 			t.Errorf("%s takes writes", o.name)
 		}
-		o.until("the write has arrived", func() bool { return o.redis.Do("EXISTS", "a") == "1" })
 	}
 	m.redis.Kill()
 	next, v2 := g.master(v.Epoch)

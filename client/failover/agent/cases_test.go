@@ -31,10 +31,7 @@ func (g *group) ready(m *node) {
 	g.t.Helper()
 	g.settled(m)
 	// A new replica's link is up for up to a second before anything comes.
-	m.redis.Do("SET", "ready", "1")
-	for _, o := range g.others(m) {
-		o.until("writes arrive", func() bool { return o.redis.Do("EXISTS", "ready") == "1" })
-	}
+	g.spread(m, "ready")
 	g.await("all replicas are connected", func(v failover.View) bool {
 		n := 0
 		for i := range v.Nodes {
@@ -44,6 +41,16 @@ func (g *group) ready(m *node) {
 		}
 		return n == len(g.nodes)-1 && v.Register.State == failover.Running
 	})
+}
+
+// spread writes a key at m, and waits until all others have it.
+func (g *group) spread(m *node, key string) {
+	g.t.Helper()
+	// A gate that was attached ahead, and took too long, is opened again.
+	m.until("it takes the write", func() bool { _, err := m.redis.Try("SET", key, "1"); return err == nil })
+	for _, o := range g.others(m) {
+		o.until("the write has arrived", func() bool { return o.redis.Do("EXISTS", key) == "1" })
+	}
 }
 
 // A switch under load loses no write that was accepted, and no server is asked
@@ -157,9 +164,8 @@ func TestLostWritesAreSaved(t *testing.T) {
 	g := newGroup(t, 3, func(c *failover.Conf) { c.TTLms = 12_000 })
 	m, v := g.master(0)
 	g.ready(m)
-	m.redis.Do("SET", "both", "1")
+	g.spread(m, "both")
 	for _, o := range g.others(m) {
-		o.until("the write has arrived", func() bool { return o.redis.Do("EXISTS", "both") == "1" })
 		// Its link to the master ends, as in a partition; its agent does not undo
 		// that.
 		o.stop()
@@ -269,10 +275,7 @@ func TestEmptyRestart(t *testing.T) {
 	g := newGroup(t, 3, nil)
 	m, v := g.master(0)
 	g.ready(m)
-	m.redis.Do("SET", "a", "1")
-	for _, o := range g.others(m) {
-		o.until("the write has arrived", func() bool { return o.redis.Do("EXISTS", "a") == "1" })
-	}
+	g.spread(m, "a")
 	m.redis.Kill()
 	m.redis.Run()
 	next, _ := g.master(v.Epoch)
@@ -368,14 +371,14 @@ func TestRefusals(t *testing.T) {
 		want  error
 		text  string
 	}{
-		{"it would start as a master", []string{"replicaof no one"}, false, ErrUnfenced, "replicaof 127.0.0.1 0"},
-		{"its replicas take writes", []string{"replica-read-only no"}, false, ErrUnfenced, "replica-read-only"},
-		{"it has other data", nil, true, ErrForeignData, "FLUSHALL"},
+		{"it would start as a master", nil, false, ErrUnfenced, "replicaof 127.0.0.1 0"},
+		{"its replicas take writes", []string{redistest.Fence, "replica-read-only no"}, false, ErrUnfenced, "replica-read-only"},
+		{"it has other data", []string{redistest.Fence}, true, ErrForeignData, "FLUSHALL"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := redistest.Start(t, c.lines...)
 			if c.data {
-				s.Do("REPLICAOF", "NO", "ONE")
+				s.Master()
 				s.Do("SET", "other", "1")
 			}
 			n := &node{g: g, name: "other", redis: s, st: g.store.Client()}
@@ -416,7 +419,6 @@ func TestRefusals(t *testing.T) {
 // Servers with a password replicate, and are failed over.
 func TestPassword(t *testing.T) {
 	t.Parallel()
-	redistest.Need(t)
 	g := newGroupWith(t, 3, nil, func(n *node) { n.cfg.Password = "secret" }, "requirepass secret")
 	m, v := g.master(0)
 	g.ready(m)
@@ -429,7 +431,6 @@ func TestPassword(t *testing.T) {
 // The hook is told of each master.
 func TestHook(t *testing.T) {
 	t.Parallel()
-	redistest.Need(t)
 	out := filepath.Join(t.TempDir(), "out")
 	g := newGroupWith(t, 1, nil, func(n *node) {
 		n.cfg.OnChange = []string{"sh", "-c", `echo "$DOOZER_REDIS_GROUP $DOOZER_REDIS_STATE $DOOZER_REDIS_MASTER $DOOZER_REDIS_ROLE $DOOZER_REDIS_ADDR" >> ` + out}
@@ -473,10 +474,7 @@ func TestAgentEndsAtEachStep(t *testing.T) {
 			g := newGroup(t, 3, nil)
 			m, v := g.master(0)
 			g.ready(m)
-			m.redis.Do("SET", "a", "1")
-			for _, o := range g.others(m) {
-				o.until("the write has arrived", func() bool { return o.redis.Do("EXISTS", "a") == "1" })
-			}
+			g.spread(m, "a")
 			// The first of the others that comes to this step ends there.
 			ended := make(chan *node, 1)
 			var one atomic.Bool

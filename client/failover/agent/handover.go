@@ -44,7 +44,7 @@ func (a *Agent) transfer(ctx context.Context, target *server) (err error) {
 	defer cancel()
 	// Nor do they wait for one that is behind: after a whole copy a replica is
 	// sent nothing before its first acknowledgement, which takes up to a second.
-	if err := a.reached(ctx, target); err != nil {
+	if _, _, err := a.reached(ctx, target); err != nil {
 		return err
 	}
 	unpaused := context.WithoutCancel(ctx)
@@ -77,56 +77,41 @@ func (a *Agent) transfer(ctx context.Context, target *server) (err error) {
 	return nil
 }
 
-// reached waits until the target has what the own Redis has at present.
-func (a *Agent) reached(ctx context.Context, target *server) error {
-	in, err := a.redis.info(ctx, "replication")
-	if err != nil {
-		return err
+// reached waits until the target has what the own Redis has at present, and
+// returns what both of them said of themselves.
+func (a *Agent) reached(ctx context.Context, target *server) (own, other info, err error) {
+	if own, err = a.redis.info(ctx, "replication"); err != nil {
+		return nil, nil, err
 	}
-	for want := in.int("master_repl_offset"); ; {
-		got, err := target.info(ctx, "replication")
-		if err != nil {
-			return err
+	for {
+		if other, err = target.info(ctx, "replication"); err != nil {
+			return nil, nil, err
 		}
-		left := want - got.int("master_repl_offset")
+		left := own.int("master_repl_offset") - other.int("master_repl_offset")
 		if left <= 0 {
-			return nil
+			return own, other, nil
 		}
 		sleep(ctx, handOverPoll)
 		if ctx.Err() != nil {
-			return fmt.Errorf("the target is %d bytes behind after %v", left, handOverLimit)
+			return nil, nil, fmt.Errorf("the target is %d bytes behind after %v", left, handOverLimit)
 		}
 	}
 }
 
 // even waits until the target has all that the own Redis has, which takes no
-// writes.
+// writes: where the target has more, both have moved on meanwhile.
 func (a *Agent) even(ctx context.Context, target *server) error {
-	in, err := a.redis.info(ctx, "replication")
-	if err != nil {
-		return err
-	}
-	want := in.int("master_repl_offset")
 	for {
-		got, err := target.info(ctx, "replication")
+		own, other, err := a.reached(ctx, target)
 		if err != nil {
 			return err
 		}
-		at := got.int("master_repl_offset")
-		if at == want && got["master_replid"] == in["master_replid"] {
+		if own["master_repl_offset"] == other["master_repl_offset"] && own["master_replid"] == other["master_replid"] {
 			return nil
-		}
-		if at > want {
-			// The own one has moved on by itself, and so has the target.
-			if in, err = a.redis.info(ctx, "replication"); err != nil {
-				return err
-			}
-			want = in.int("master_repl_offset")
-			continue
 		}
 		sleep(ctx, handOverPoll)
 		if ctx.Err() != nil {
-			return fmt.Errorf("the target is %d bytes behind after %v", want-at, handOverLimit)
+			return fmt.Errorf("the target does not follow the own history after %v", handOverLimit)
 		}
 	}
 }

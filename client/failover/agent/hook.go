@@ -33,7 +33,9 @@ func (h *hook) see(v *failover.View) {
 	h.mu.Lock()
 	news := key != h.last
 	if news {
-		h.last, h.next = key, v
+		h.last = key
+		told := *v // the loop goes on with its own
+		h.next = &told
 	}
 	h.mu.Unlock()
 	if news {

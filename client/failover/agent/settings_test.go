@@ -2,16 +2,8 @@ package agent
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
-	"math/big"
 	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,71 +11,23 @@ import (
 
 	"github.com/doozer-store/doozer/client/failover"
 	"github.com/doozer-store/doozer/client/failover/redistest"
+	"github.com/doozer-store/doozer/test/loopback"
 )
-
-// certificate writes a certificate for 127.0.0.1 that signs itself, and its key.
-func certificate(t *testing.T) (certFile, keyFile string, pool *x509.CertPool) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tmpl := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	for path, block := range map[string]*pem.Block{certFile: {Type: "CERTIFICATE", Bytes: der}, keyFile: {Type: "PRIVATE KEY", Bytes: secret}} {
-		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool = x509.NewCertPool()
-	pool.AddCert(cert)
-	return certFile, keyFile, pool
-}
 
 // Servers that want TLS, of replicas too, and an ACL user of the agents are failed over.
 func TestTLSAndUser(t *testing.T) {
 	t.Parallel()
-	redistest.Need(t)
-	certFile, keyFile, pool := certificate(t)
+	cert := redistest.Certify(t)
 	g := newGroupWith(t, 3, nil, func(n *node) {
 		// Next to the port without TLS, which is the test's own.
-		n.redis.Until("a port for TLS is found", func() bool {
-			lis, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			addr := lis.Addr().String()
-			lis.Close()
-			_, port, _ := net.SplitHostPort(addr)
-			if _, err := n.redis.Try("CONFIG", "SET", "tls-cert-file", certFile, "tls-key-file", keyFile, "tls-ca-cert-file", certFile,
-				"tls-auth-clients", "no", "tls-replication", "yes", "tls-port", port); err != nil {
-				t.Log(err)
-				return false
-			}
-			n.cfg.Redis = addr
-			return true
-		})
-		n.cfg.User, n.cfg.Password, n.cfg.TLS = "agent", "secret", &tls.Config{RootCAs: pool}
+		n.cfg.Redis = loopback.Addr(t)
+		_, port, _ := net.SplitHostPort(n.cfg.Redis)
+		n.redis.Do("CONFIG", "SET", "tls-cert-file", cert.CertFile, "tls-key-file", cert.KeyFile, "tls-ca-cert-file", cert.CertFile,
+			"tls-auth-clients", "no", "tls-replication", "yes", "tls-port", port)
+		n.cfg.User, n.cfg.Password, n.cfg.TLS = "agent", "secret", &tls.Config{RootCAs: cert.Pool}
 	}, "requirepass other", "user agent on >secret ~* &* +@all")
 	m, v := g.master(0)
-	tlsReady(g, m)
+	g.ready(m)
 	if got := m.redis.Do("CLIENT", "LIST"); !strings.Contains(got, "user=agent") {
 		t.Errorf("the agent is not its user: %s", got)
 	}
@@ -94,32 +38,12 @@ func TestTLSAndUser(t *testing.T) {
 	if next == m {
 		t.Fatal("no switch")
 	}
-	tlsReady(g, next)
+	g.ready(next)
 	next.redis.Kill()
 	last, _ := g.master(v2.Epoch)
 	if last == next {
 		t.Fatal("a dead master was chosen")
 	}
-}
-
-// tlsReady waits until all replicas follow m, over TLS, and their agents have said so.
-func tlsReady(g *group, m *node) {
-	g.t.Helper()
-	_, port, _ := net.SplitHostPort(m.cfg.Redis)
-	for _, o := range g.others(m) {
-		o.until("it is a replica of "+m.name, func() bool {
-			return o.redis.Info("master_link_status") == "up" && o.redis.Info("master_port") == port
-		})
-	}
-	g.await("all replicas are connected", func(v failover.View) bool {
-		n := 0
-		for i := range v.Nodes {
-			if s := v.Nodes[i].Stat; s.Role == failover.RoleReplica && s.Link == "up" && s.Note == "" {
-				n++
-			}
-		}
-		return n == len(g.nodes)-1 && v.Register.State == failover.Running
-	})
 }
 
 // Strict: nobody is the master before the gate of one that can't be asked has closed

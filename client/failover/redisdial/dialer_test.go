@@ -2,14 +2,9 @@ package redisdial
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"io"
-	"math/big"
 	"net"
 	"strings"
 	"testing"
@@ -18,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/doozer-store/doozer/client/failover"
+	"github.com/doozer-store/doozer/client/failover/redistest"
 	"github.com/doozer-store/doozer/client/failover/viewtest"
 )
 
@@ -237,27 +233,10 @@ func TestChangeWhileDialling(t *testing.T) {
 // TLS is for the host of each master, and a dropped connection does not wait to
 // say farewell.
 func TestTLS(t *testing.T) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.ParseIP("127.0.0.1")},
-		IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool := x509.NewCertPool()
-	pool.AddCert(cert)
-	serving := &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+	cert := redistest.Certify(t)
+	serving := &tls.Config{Certificates: []tls.Certificate{cert.Pair}}
 	src := viewtest.New(place(t, "n1", serving), place(t, "n2", serving))
-	opt := Options(src, &redis.Options{TLSConfig: &tls.Config{RootCAs: pool}, DialTimeout: patience})
+	opt := Options(src, &redis.Options{TLSConfig: &tls.Config{RootCAs: cert.Pool}, DialTimeout: patience})
 	for _, name := range []string{"n1", "n2", "n1"} {
 		src.Run(name)
 		nc, err := opt.Dialer(within(t), "", "")

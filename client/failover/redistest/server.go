@@ -6,22 +6,27 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/doozer-store/doozer/test/loopback"
+	"github.com/doozer-store/doozer/test/need"
 )
 
 // limit is how long anything may take that only a hang exceeds.
 const limit = 2 * time.Minute
+
+// Fence is a line of a configuration that makes a server start as a replica of
+// nobody, as agents want it.
+const Fence = "replicaof 127.0.0.1 0"
 
 // Server is one redis-server. It belongs to its test.
 type Server struct {
@@ -30,131 +35,77 @@ type Server struct {
 	Dir  string
 
 	t      testing.TB
-	lines  []string
 	conf   string
-	opts   *redis.Options
 	cmd    *exec.Cmd
 	ended  chan struct{}
-	output bytes.Buffer
+	output bytes.Buffer // of the process, until it has ended
 	client *redis.Client
 }
 
-// Start starts a server with further lines of configuration, and waits until it
-// answers. It ends with the test.
+// Start starts a server, a master, with further lines of configuration, and waits
+// until it answers. It ends with the test.
 func Start(t testing.TB, lines ...string) *Server {
 	t.Helper()
-	Need(t)
-	s := &Server{t: t, Dir: t.TempDir(), lines: lines}
+	need.Program(t, "redis-server")
+	s := &Server{t: t, Dir: t.TempDir(), Addr: loopback.Addr(t)}
+	opts := &redis.Options{
+		Addr: s.Addr, MaxRetries: -1, Protocol: 2, DisableIdentity: true, PoolSize: 4,
+		DialTimeout: limit, ReadTimeout: limit, WriteTimeout: limit,
+	}
+	var host string
+	host, s.Port, _ = net.SplitHostPort(s.Addr)
+	conf := append([]string{
+		"port " + s.Port, "bind " + host, "dir " + s.Dir, "save \"\"", "appendonly no", "daemonize no", "repl-diskless-sync-delay 0",
+	}, lines...)
+	for _, l := range lines {
+		if pw, ok := strings.CutPrefix(l, "requirepass "); ok {
+			opts.Password = pw
+		}
+	}
+	s.conf = filepath.Join(s.Dir, "redis.conf")
+	if err := os.WriteFile(s.conf, []byte(strings.Join(conf, "\n")+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s.client = redis.NewClient(opts)
+	s.Run()
 	t.Cleanup(func() {
-		if s.client != nil {
-			s.client.Close()
-		}
-		if s.cmd != nil && s.cmd.Process != nil {
-			s.Kill()
-		}
+		s.client.Close()
+		s.Kill()
 		if t.Failed() {
 			out := s.output.Bytes()
 			t.Logf("redis at %s, the end of its log:\n%s", s.Addr, out[max(0, len(out)-4000):])
 		}
 	})
-	s.Run()
 	return s
 }
 
-// Need skips the test where there is no redis-server.
-func Need(t testing.TB) {
-	t.Helper()
-	if _, err := exec.LookPath("redis-server"); err != nil {
-		if os.Getenv("DOOZER_TEST_REQUIRE") == "all" {
-			t.Fatalf("DOOZER_TEST_REQUIRE=all, but the test would be skipped: %v", err)
-		}
-		t.Skip(err)
-	}
-}
-
-// settle chooses a port, below those that the kernel gives to who dials: a server
-// that is down for a moment finds its port again. It writes the configuration.
-func (s *Server) settle() {
-	s.t.Helper()
-	for range 1000 {
-		s.Port = strconv.Itoa(15000 + rand.IntN(15000))
-		l, err := net.Listen("tcp", "127.0.0.1:"+s.Port)
-		if err == nil {
-			l.Close()
-			break
-		}
-	}
-	s.Addr = "127.0.0.1:" + s.Port
-	s.opts = &redis.Options{Addr: s.Addr, MaxRetries: -1, Protocol: 2, DisableIdentity: true, PoolSize: 4}
-	conf := []string{
-		"port " + s.Port, "bind 127.0.0.1", "dir " + s.Dir, "save \"\"", "appendonly no", "daemonize no",
-		"repl-diskless-sync-delay 0", "replicaof 127.0.0.1 0",
-	}
-	for _, l := range s.lines {
-		conf = append(conf, l)
-		if pw, ok := strings.CutPrefix(l, "requirepass "); ok {
-			s.opts.Password = pw
-		}
-	}
-	s.conf = filepath.Join(s.Dir, "redis.conf")
-	if err := os.WriteFile(s.conf, []byte(strings.Join(conf, "\n")+"\n"), 0o644); err != nil {
-		s.t.Fatal(err)
-	}
-	s.client = redis.NewClient(s.opts)
-}
-
-// Run starts the process, which must not run, and waits until it answers. A port
-// that another has taken is waited for or, the first time, given up for another
-// one.
+// Run starts the process, which must not run, and waits until it answers.
 func (s *Server) Run() {
 	s.t.Helper()
-	deadline := time.Now().Add(limit)
-	for first := s.client == nil; ; {
-		if first {
-			s.settle()
-		}
-		s.output.Reset()
-		if s.run(deadline) {
-			return
-		}
-		if !bytes.Contains(s.output.Bytes(), []byte("Address already in use")) || time.Now().After(deadline) {
-			s.t.Fatalf("redis-server ended: %s", &s.output)
-		}
-		if first {
-			s.client.Close()
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-}
-
-// run is one attempt: true when the process answers, false when it has ended.
-func (s *Server) run(deadline time.Time) bool {
-	s.t.Helper()
-	s.cmd = exec.Command("redis-server", s.conf)
-	s.cmd.Stdout, s.cmd.Stderr = &s.output, &s.output
-	if err := s.cmd.Start(); err != nil {
+	s.output.Reset()
+	cmd, ended := exec.Command("redis-server", s.conf), make(chan struct{})
+	cmd.Stdout, cmd.Stderr = &s.output, &s.output
+	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	cmd, ended := s.cmd, make(chan struct{})
-	s.ended = ended
+	s.cmd, s.ended = cmd, ended
 	go func() { // ends with the process
 		cmd.Wait()
 		close(ended)
 	}()
-	for {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		info, err := s.client.Info(ctx, "server").Result()
-		cancel()
+	for deadline := time.Now().Add(limit); ; {
+		info, err := s.client.Info(context.Background(), "server").Result()
 		if err == nil && strings.Contains(info, fmt.Sprintf("process_id:%d\r\n", cmd.Process.Pid)) {
-			return true
+			return
 		}
 		select {
 		case <-ended:
-			return false
+			s.t.Fatalf("redis-server ended: %s", &s.output)
 		case <-time.After(5 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
-			s.t.Fatalf("redis-server does not answer: %v", err)
+			s.Kill()
+			s.t.Fatalf("redis-server does not answer: %v\n%s", err, &s.output)
 		}
 	}
 }
@@ -199,6 +150,24 @@ func (s *Server) Do(args ...any) string {
 		s.t.Fatalf("%v: %v", args, err)
 	}
 	return v
+}
+
+// Master makes it a master.
+func (s *Server) Master() { s.t.Helper(); s.Do("REPLICAOF", "NO", "ONE") }
+
+// Follow makes it a replica, and returns when its link is up.
+func (s *Server) Follow(master *Server) {
+	s.t.Helper()
+	host, port, _ := net.SplitHostPort(master.Addr)
+	s.Do("REPLICAOF", host, port)
+	s.Until("it follows "+master.Addr, func() bool { return s.Linked(master.Addr) })
+}
+
+// Linked tells whether it is a replica whose link to the master at addr is up.
+func (s *Server) Linked(addr string) bool {
+	s.t.Helper()
+	_, port, _ := net.SplitHostPort(addr)
+	return s.Info("master_link_status") == "up" && s.Info("master_port") == port
 }
 
 // Try runs a command.

@@ -15,10 +15,10 @@ import (
 // without a gate of n.
 func master(t *testing.T, n int, lines ...string) (*redistest.Server, replica.Target) {
 	t.Helper()
-	s := redistest.Start(t, lines...)
+	s := redistest.Start(t, append(lines, redistest.Fence)...)
 	target := replica.Target{Addr: s.Addr}
 	s.Do("CONFIG", "SET", "min-replicas-to-write", n, "min-replicas-max-lag", 1)
-	s.Do("REPLICAOF", "NO", "ONE")
+	s.Master()
 	if err := replica.MakeBacklog(t.Context(), target, 0); err != nil {
 		t.Fatal(err)
 	}

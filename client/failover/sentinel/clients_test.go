@@ -13,7 +13,9 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/doozer-store/doozer/client/failover"
+	"github.com/doozer-store/doozer/client/failover/redistest"
 	"github.com/doozer-store/doozer/client/failover/viewtest"
+	"github.com/doozer-store/doozer/test/need"
 )
 
 // group is two real Redis servers, and Sentinels of which the first is dead, the
@@ -21,12 +23,12 @@ import (
 type group struct {
 	t         *testing.T
 	src       *viewtest.Source
-	a, b      *viewtest.Redis
+	a, b      *redistest.Server
 	sentinels []string
 }
 
 func startGroup(t *testing.T) *group {
-	g := &group{t: t, a: viewtest.StartRedis(t), b: viewtest.StartRedis(t)}
+	g := &group{t: t, a: redistest.Start(t), b: redistest.Start(t)}
 	g.b.Follow(g.a)
 	g.src = viewtest.New(g.a.Addr, g.b.Addr)
 	stale := viewtest.New(g.a.Addr, g.b.Addr)
@@ -48,7 +50,7 @@ func startGroup(t *testing.T) *group {
 
 // change makes to the master, of a group whose clients are connected to the other
 // one and stay so unless they are told.
-func (g *group) change(node string, from, to *viewtest.Redis) {
+func (g *group) change(node string, from, to *redistest.Server) {
 	g.src.Elect()
 	to.Master()
 	from.Follow(to)
@@ -56,7 +58,7 @@ func (g *group) change(node string, from, to *viewtest.Redis) {
 }
 
 // lose kills the master and makes the other one it.
-func (g *group) lose(node string, from, to *viewtest.Redis) {
+func (g *group) lose(node string, from, to *redistest.Server) {
 	from.Kill()
 	g.src.Elect()
 	to.Master()
@@ -66,7 +68,7 @@ func (g *group) lose(node string, from, to *viewtest.Redis) {
 // follows checks a client that tells to which server it wrote last: it finds the
 // master though one Sentinel is dead and one stale, goes over when it is told of a
 // change, and when its master dies.
-func (g *group) follows(wrote func(to *viewtest.Redis)) {
+func (g *group) follows(wrote func(to *redistest.Server)) {
 	g.t.Helper()
 	wrote(g.a)
 	g.change("n2", g.a, g.b)
@@ -89,7 +91,7 @@ func TestGoRedisFailoverClient(t *testing.T) {
 			defer rdb.Close()
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
-			g.follows(func(to *viewtest.Redis) {
+			g.follows(func(to *redistest.Server) {
 				_, port, _ := net.SplitHostPort(to.Addr)
 				var last string
 				for ctx.Err() == nil {
@@ -129,7 +131,7 @@ func TestNode(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := startGroup(t)
 			lines := viewtest.Script(t, "testdata/clients", name, g.sentinels...)
-			g.follows(func(to *viewtest.Redis) {
+			g.follows(func(to *redistest.Server) {
 				_, port, _ := net.SplitHostPort(to.Addr)
 				var last string
 				hung := time.After(patience)
@@ -152,7 +154,7 @@ func TestNode(t *testing.T) {
 // cli runs redis-cli with stdin and returns what it prints.
 func cli(t *testing.T, addr, stdin string, args ...string) string {
 	t.Helper()
-	viewtest.Need(t, "redis-cli")
+	need.Program(t, "redis-cli")
 	_, port, _ := net.SplitHostPort(addr)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -208,7 +210,7 @@ func TestRedisCLI(t *testing.T) {
 
 // redis-cli shows events as they come.
 func TestRedisCLISubscribes(t *testing.T) {
-	viewtest.Need(t, "redis-cli")
+	need.Program(t, "redis-cli")
 	src := viewtest.New("10.0.0.1:6379", "10.0.0.2:6379")
 	_, port, _ := net.SplitHostPort(serve(t, Config{Source: src, Self: "n1"}))
 	ctx, cancel := context.WithTimeout(t.Context(), patience)

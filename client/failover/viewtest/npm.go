@@ -12,7 +12,13 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/doozer-store/doozer/test/need"
 )
+
+// patience is the longest that a script may take to end: only one that hangs
+// exceeds it.
+const patience = time.Minute
 
 // Script runs a script of a directory with a package-lock.json, whose modules it has,
 // and returns the lines that it prints. It ends with the test.
@@ -64,8 +70,8 @@ func Script(t testing.TB, dir, name string, args ...string) <-chan string {
 // is left out.
 func modules(t testing.TB, from string) string {
 	t.Helper()
-	Need(t, "node")
-	Need(t, "npm")
+	need.Program(t, "node")
+	need.Program(t, "npm")
 	lock, err := os.ReadFile(filepath.Join(from, "package-lock.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -119,5 +125,5 @@ func install(t testing.TB, dir string) {
 			return
 		}
 	}
-	Skip(t, fmt.Sprintf("npm can't install the clients: %s", out))
+	need.Skip(t, fmt.Sprintf("npm can't install the clients: %s", out))
 }
