@@ -12,7 +12,7 @@
 // Conn and Alarm do the same work and leave the monitor asleep: reads and
 // writes of a socket that does not block are not announced, and a timer of
 // the kernel becomes readable as a connection does. On a node that sends and
-// answers heartbeats and does nothing else that is three quarters of the switches from
+// answers heartbeats and does nothing else that is two thirds of the switches from
 // thread to thread.
 //
 // Elsewhere than on Linux, Conn returns what it is given and NewAlarm an error
