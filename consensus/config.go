@@ -24,9 +24,12 @@ type Config struct {
 	Log       Log
 	Transport Transport
 	Machine   StateMachine
+	// Alarm is closed by Node.Stop, and by Open if that fails (a timer of the
+	// runtime).
+	Alarm Alarm
 
 	// Tick is raft's unit of time (25 ms); a leader sends heartbeats every
-	// HeartbeatTicks (2); a follower that hears nothing for ElectionTicks
+	// HeartbeatTicks (5); a follower that hears nothing for ElectionTicks
 	// (20), up to twice that, calls an election.
 	Tick           time.Duration
 	HeartbeatTicks int
@@ -78,7 +81,7 @@ func (c *Config) prepare() error {
 		return fmt.Errorf("consensus: the state at index %d: %w", c.State.Index, err)
 	}
 	setDefault(&c.Tick, 25*time.Millisecond)
-	setDefault(&c.HeartbeatTicks, 2)
+	setDefault(&c.HeartbeatTicks, 5)
 	setDefault(&c.ElectionTicks, 20)
 	setDefault(&c.CheckpointBytes, 128<<20)
 	c.Limits = c.Limits.withDefaults()
@@ -90,8 +93,10 @@ func (c *Config) prepare() error {
 
 func (c *Config) electionTimeout() time.Duration { return time.Duration(c.ElectionTicks) * c.Tick }
 
+func (c *Config) heartbeat() time.Duration { return time.Duration(c.HeartbeatTicks) * c.Tick }
+
 // readRetry is how long a read question may stay without an answer.
-func (c *Config) readRetry() time.Duration { return 4 * time.Duration(c.HeartbeatTicks) * c.Tick }
+func (c *Config) readRetry() time.Duration { return 2 * c.heartbeat() }
 
 // Bootstrap returns the state in which all nodes of a new cluster begin: an
 // empty log after index 1, which stands for the list of voters.

@@ -50,6 +50,7 @@ type core struct {
 	// answered is when each follower last answered this leader.
 	answered map[uint64]time.Time
 
+	clock    raftClock
 	reads    readQueue
 	failover failover
 	stall    stallGuard
@@ -110,15 +111,17 @@ type expiry struct {
 	err      error
 }
 
-func newCore(cfg *Config, st *storage, p *pending) (*core, error) {
+// newCore returns a core at the time now.
+func newCore(cfg *Config, st *storage, p *pending, now time.Time) (*core, error) {
 	last, err := st.LastIndex()
 	if err != nil {
 		return nil, err
 	}
 	c := &core{
-		cfg: cfg, limits: cfg.Limits, log: cfg.Logger, storage: st, pending: p,
+		cfg: cfg, limits: cfg.Limits, log: cfg.Logger, storage: st, pending: p, now: now,
 		lastIndex: last, taken: map[sender]uint64{}, answered: map[uint64]time.Time{},
 	}
+	c.clock.init(cfg, now)
 	c.reads.init(cfg)
 	c.failover.init(cfg)
 	raw, err := raft.NewRawNode(&raft.Config{
@@ -148,11 +151,24 @@ func newCore(cfg *Config, st *storage, p *pending) (*core, error) {
 	return c, nil
 }
 
-// tick moves raft's clock by one.
-func (c *core) tick(now time.Time) {
+// wake does what is due by the clock. What has come must have been told
+// before: a process that did not run for a while may have messages of its
+// leader waiting, and must not take its own silence for the leader's.
+func (c *core) wake(now time.Time) {
 	c.now = now
+	c.failover.campaign(c)
+	if n := c.clock.take(c); n > 0 {
+		c.tick(n)
+	}
+}
+
+// tick moves raft's clock by n, and does what is done by it.
+func (c *core) tick(n int) {
 	c.refused = false
-	c.raw.Tick()
+	for range n {
+		c.raw.Tick()
+	}
+	c.observeState()
 	c.expire()
 	c.resend.check(c)
 	c.reads.retry(c)
@@ -182,14 +198,14 @@ func (c *core) noteMajority() {
 	}
 }
 
-// wake is called when the time that nextWake named has come.
-func (c *core) wake(now time.Time) {
-	c.now = now
-	c.failover.campaign(c)
+// nextWake is when core wants to be woken at the latest. It may change with
+// every input, and is right after advance.
+func (c *core) nextWake() time.Time {
+	if next := c.failover.next; !next.IsZero() && next.Before(c.clock.due) {
+		return next
+	}
+	return c.clock.due
 }
-
-// nextWake is when core wants to be woken, zero for never.
-func (c *core) nextWake() time.Time { return c.failover.next }
 
 // receive takes messages of a peer that have passed the transport's checks.
 func (c *core) receive(now time.Time, from uint64, msgs []*raftpb.Message) {
@@ -221,6 +237,12 @@ func (c *core) receive(now time.Time, from uint64, msgs []*raftpb.Message) {
 			c.offered = true
 		}
 		c.step(m)
+		switch m.GetType() {
+		case raftpb.MsgApp, raftpb.MsgHeartbeat, raftpb.MsgSnap:
+			if c.leader == from && m.GetTerm() == c.term {
+				c.clock.restart(now)
+			}
+		}
 	}
 }
 
@@ -320,6 +342,7 @@ func (c *core) advance() *output {
 	// What raft did not take by now is of no use to it: it is obsolete, or the
 	// log has these entries.
 	c.out.discard, c.offered = c.out.discard || c.offered, false
+	c.clock.plan(c)
 	c.done.reset()
 	c.done, c.out = c.out, c.done
 	return &c.done
@@ -415,6 +438,9 @@ func (c *core) observeState() {
 	}
 	if role == raft.StateLeader {
 		c.checks.newTerm(term)
+	}
+	if role != c.role || term != c.term {
+		c.clock.restart(c.now)
 	}
 	if role == raft.StateLeader && role != c.role {
 		clear(c.answered)

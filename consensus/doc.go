@@ -63,6 +63,12 @@
 // leader whose disk does not finish a write within an election timeout hands
 // leadership to the peer with the longest log.
 //
+// # An idle node
+//
+// Raft's clock is given its ticks when one of them may do something: see
+// raftClock. The loop is woken by an Alarm, which may be better than the
+// runtime's.
+//
 // # Errors
 //
 // ErrNoLeader, ErrOverloaded, ErrStopped and ErrDeadline mean that nothing was

@@ -287,9 +287,10 @@ func (b *board) orphan() {
 
 // heartbeats lets a leader find out who is back.
 func (b *board) heartbeats(id uint64) {
-	for range 12 {
+	for range 6 {
 		b.nodes[id].PeerUp(hurt)
-		b.nodes[id].Tick()
+		b.now = b.nodes[id].NextWake()
+		b.nodes[id].Loop()
 		b.settle()
 	}
 }

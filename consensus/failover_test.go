@@ -83,7 +83,7 @@ func TestSplitVote(t *testing.T) {
 		return slices.ContainsFunc(h.sent[asked:], func(m *raftpb.Message) bool { return m.GetType() == raftpb.MsgPreVote })
 	}
 	for !again() {
-		if h.c.nextWake().IsZero() {
+		if h.c.failover.next.IsZero() {
 			t.Fatal("it gave up")
 		}
 		h.now = h.c.nextWake()

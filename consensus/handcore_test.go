@@ -62,7 +62,7 @@ func newHandCore(t testing.TB) *handCore {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if h.c, err = newCore(cfg, st, newPending()); err != nil {
+	if h.c, err = newCore(cfg, st, newPending(), h.now); err != nil {
 		t.Fatal(err)
 	}
 	h.applied = cfg.State.Index
@@ -152,7 +152,7 @@ func (h *handCore) receive(ms ...*raftpb.Message) {
 func (h *handCore) tick(n int) {
 	for range n {
 		h.now = h.now.Add(h.c.cfg.Tick)
-		h.c.tick(h.now)
+		h.c.wake(h.now)
 		h.run()
 	}
 }

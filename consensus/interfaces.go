@@ -2,6 +2,7 @@ package consensus
 
 import (
 	"io"
+	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
 )
@@ -42,6 +43,18 @@ type Transport interface {
 	Forward(to, term uint64, group []byte) bool
 	// Connected tells whether the peer is reached at present.
 	Connected(id uint64) bool
+}
+
+// Alarm wakes the loop. Time itself the node reads from time.Now.
+type Alarm interface {
+	// Set lets Ring receive once when d has passed, at once if d is not
+	// positive. What was set before does not count any more; Ring may have
+	// received it.
+	Set(d time.Duration)
+	// Ring is a channel of one slot.
+	Ring() <-chan struct{}
+	// Close ends it; Set does nothing afterwards.
+	Close()
 }
 
 // Meta says which part of the log a state contains.

@@ -60,7 +60,7 @@ func newLab(t *testing.T, n int, tune func(*Config)) *lab {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := newCore(cfg, st, newPending())
+		c, err := newCore(cfg, st, newPending(), l.now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -114,7 +114,7 @@ func (l *lab) run(n *labCore) {
 func (l *lab) tick() {
 	l.now = l.now.Add(l.cores[0].c.cfg.Tick)
 	for _, n := range l.cores {
-		n.c.tick(l.now)
+		n.c.wake(l.now)
 		if n.c.role == raft.StateLeader && len(n.c.queue) == 0 {
 			l.made++
 			p := &proposal{data: []byte(fmt.Sprint(l.made)), deadline: l.now.Add(time.Hour), done: func(any, error) {}}

@@ -12,27 +12,35 @@ import (
 // loop owns core. It takes all that has come, lets core decide once, and hands
 // the work on; it never waits for disk or network.
 func (n *Node) loop() {
-	ticker := time.NewTicker(n.cfg.Tick)
-	defer ticker.Stop()
-	wake := time.NewTimer(time.Hour)
-	defer wake.Stop()
 	n.begin()
+	next := n.core.nextWake()
+	alarm := n.cfg.Alarm
+	defer alarm.Close()
+	alarm.Set(next.Sub(n.now()))
 	for {
+		fired := false
 		select {
 		case <-n.inbox.done:
 			return
 		case <-n.inbox.signal:
-			n.tell(n.inbox.take())
-		case <-ticker.C:
-			n.tick()
-		case <-wake.C:
-			n.core.wake(n.now())
+		case <-alarm.Ring():
+			fired = true
 		}
-		n.act()
-		if next := n.core.nextWake(); !next.IsZero() {
-			wake.Reset(next.Sub(n.now()))
+		n.turn()
+		if at := n.core.nextWake(); fired || !at.Equal(next) {
+			next = at
+			alarm.Set(next.Sub(n.now()))
 		}
 	}
+}
+
+// turn tells core what has come, and then what time it is: see core.wake.
+func (n *Node) turn() {
+	now := n.now()
+	n.tell(now, n.inbox.take())
+	n.core.wake(now)
+	n.publishProgress()
+	n.act()
 }
 
 // begin does what there is to do before anything is heard.
@@ -44,17 +52,9 @@ func (n *Node) begin() {
 	n.act()
 }
 
-// tick takes the clock's time, not the ticker's: after a pause of the process
-// that is old.
-func (n *Node) tick() {
-	n.core.tick(n.now())
-	n.publishProgress()
-}
-
 // tell gives core a batch. What the own disk and state machine report comes
 // first: it makes room for the rest.
-func (n *Node) tell(b batch) {
-	now := n.now()
+func (n *Node) tell(now time.Time, b batch) {
 	for _, responses := range b.stored {
 		n.core.stored(now, responses)
 	}

@@ -35,7 +35,7 @@ type Node struct {
 
 	state        atomic.Pointer[leadership]
 	progress     atomic.Pointer[map[uint64]uint64]
-	ticks        uint64       // owned by the loop
+	progressAt   time.Time    // of progress; owned by the loop
 	lastHeard    atomic.Int64 // ns since start, of a message from a leader
 	writingSince atomic.Int64 // ns since start; 0: the writer is idle
 	logSize      atomic.Int64 // of the log, set by the writer: Log.Size may wait for the disk
@@ -63,8 +63,12 @@ type leadership struct {
 
 // Open starts a node on what cfg.Log and cfg.Machine hold.
 func Open(cfg Config) (*Node, error) {
+	if cfg.Alarm == nil {
+		cfg.Alarm = newTimerAlarm()
+	}
 	n, err := newNode(cfg, time.Now)
 	if err != nil {
+		cfg.Alarm.Close()
 		return nil, err
 	}
 	for _, f := range []func(){n.loop, n.writer, n.applier, n.reader, n.checkpoints.run} {
@@ -99,7 +103,7 @@ func newNode(cfg Config, now func() time.Time) (*Node, error) {
 	n.progress.Store(&map[uint64]uint64{})
 	n.logSize.Store(cfg.Log.Size())
 	n.checkpoints = newCheckpointer(n)
-	if n.core, err = newCore(&n.cfg, st, n.pending); err != nil {
+	if n.core, err = newCore(&n.cfg, st, n.pending, n.start); err != nil {
 		return nil, err
 	}
 	n.publish()
@@ -280,7 +284,7 @@ func (n *Node) Leader() uint64 { return n.state.Load().leader }
 // heartbeat.
 func (n *Node) Age() time.Duration {
 	age := n.now().Sub(n.start) - time.Duration(n.lastHeard.Load())
-	if n.state.Load().role == raft.StateLeader && age < 3*time.Duration(n.cfg.HeartbeatTicks)*n.cfg.Tick {
+	if n.state.Load().role == raft.StateLeader && age < 3*n.cfg.heartbeat() {
 		return 0
 	}
 	return age

@@ -198,6 +198,13 @@ func (p *pending) takeExpired(now time.Time) []*proposal {
 	return out
 }
 
+// empty tells that no leader has anything of this node's.
+func (p *pending) empty() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.byID) == 0
+}
+
 // takeAll removes and returns all, in order.
 func (p *pending) takeAll() []*proposal {
 	p.mu.Lock()

@@ -192,7 +192,7 @@ func TestReadsThroughElections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 3, 1, func(cfg *Config) {
 			slowElections(cfg)
-			cfg.HeartbeatTicks = 100 // a question is not repeated for as long as an election timeout
+			cfg.HeartbeatTicks = 200 // a question is not repeated for as long as an election timeout
 		})
 		for i := range 6 {
 			l := c.leader()

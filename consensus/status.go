@@ -64,7 +64,7 @@ func (n *Node) QueueLengths() (writer, applier, reader int) {
 }
 
 // Status gathers a Status. It waits for nothing; what a leader knows of the
-// members' logs is as of one of the last ticks.
+// members' logs is as of one of the last heartbeats.
 func (n *Node) Status() Status {
 	last, _ := n.storage.LastIndex() // it reports no errors once open
 	l := n.state.Load()
@@ -93,15 +93,16 @@ func (n *Node) member(id uint64, voter bool, match map[uint64]uint64) MemberStat
 	return MemberStatus{ID: id, Voter: voter, Connected: self || n.cfg.Transport.Connected(id), Match: match[id]}
 }
 
-// progressTicks is how often a leader's view of the members is published.
-const progressTicks = 8
+// progressEvery is how often, in heartbeats, a leader's view of the members is
+// published.
+const progressEvery = 2
 
 // publishProgress makes what a leader knows of every member's log readable.
 func (n *Node) publishProgress() {
-	n.ticks++
-	if n.core.role != raft.StateLeader || n.ticks%progressTicks != 0 {
+	if n.core.role != raft.StateLeader || n.core.now.Sub(n.progressAt) < progressEvery*n.cfg.heartbeat() {
 		return
 	}
+	n.progressAt = n.core.now
 	match := map[uint64]uint64{}
 	n.core.raw.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) { match[id] = pr.Match })
 	n.progress.Store(&match)

@@ -55,27 +55,16 @@ func (s *Stepper) Work() Work {
 	}
 }
 
-// Loop takes all that has come, lets core decide and hands the work on.
+// Loop takes all that has come, lets core decide and hands the work on. It is
+// to be called when Work says so and when NextWake has come.
 func (s *Stepper) Loop() {
 	drain(s.inbox.signal)
-	s.tell(s.inbox.take())
-	s.act()
+	s.turn()
 }
 
-// Tick is a tick of the loop's clock, to be called every Config.Tick.
-func (s *Stepper) Tick() {
-	s.tick()
-	s.act()
-}
-
-// NextWake returns when Wake is to be called, zero for never.
+// NextWake returns when the loop has something to do by its clock; it may
+// change with every call of Loop.
 func (s *Stepper) NextWake() time.Time { return s.core.nextWake() }
-
-// Wake is to be called when NextWake has come.
-func (s *Stepper) Wake() {
-	s.core.wake(s.now())
-	s.act()
-}
 
 // BeginWrite takes all that waits for the log; false when there is nothing, or
 // a write is under way. It is stored by EndWrite: the time between the two is

@@ -22,7 +22,9 @@ type fakeConsensus struct {
 	m    *Machine
 	wake chan struct{}
 	quit chan struct{}
-	done sync.WaitGroup
+	// leaders is the server's Config.Leaders: set may have changed the leader.
+	leaders chan struct{}
+	done    sync.WaitGroup
 
 	mu       sync.Mutex
 	pending  []proposal
@@ -43,7 +45,7 @@ type proposal struct {
 
 func newFake(m *Machine) *fakeConsensus {
 	f := &fakeConsensus{
-		m: m, wake: make(chan struct{}, 1), quit: make(chan struct{}),
+		m: m, wake: make(chan struct{}, 1), quit: make(chan struct{}), leaders: make(chan struct{}, 1),
 		status: Status{ID: 1, Leader: 1, Term: 3, Role: "leader", Members: []MemberStatus{{ID: 1, Voter: true}}},
 	}
 	f.done.Go(f.run)
@@ -67,6 +69,10 @@ func (f *fakeConsensus) set(fn func(*fakeConsensus)) {
 	f.mu.Lock()
 	fn(f)
 	f.mu.Unlock()
+	select {
+	case f.leaders <- struct{}{}:
+	default:
+	}
 	f.signal()
 }
 
@@ -171,7 +177,7 @@ func startOn(t testing.TB, limits Limits, lis net.Listener) *node {
 	metrics := NewMetrics()
 	db, m := openMachineWith(t, filepath.Join(t.TempDir(), "state.db"), MachineConfig{Limits: limits, Metrics: metrics})
 	n := &node{c: newFake(m), db: db}
-	s, err := New(Config{Node: 1, Name: "a", Version: "v1", Machine: m, Consensus: n.c, Limits: limits, Metrics: metrics})
+	s, err := New(Config{Node: 1, Name: "a", Version: "v1", Machine: m, Consensus: n.c, Leaders: n.c.leaders, Limits: limits, Metrics: metrics})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -108,8 +108,6 @@ const (
 	// allocation and locks of consensus, a header is in every response; an
 	// age is given its extra time.
 	statusEvery = 50 * time.Millisecond
-	// healthEvery is how often readiness is looked at for the health service.
-	healthEvery = 250 * time.Millisecond
 	// retryOverloaded is when a refused client should try again.
 	retryOverloaded = 100 * time.Millisecond
 	// readsPerLock is how many single reads are done while holding the

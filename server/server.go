@@ -25,6 +25,10 @@ type Config struct {
 
 	Machine   *Machine
 	Consensus Consensus
+	// Leaders receives when the leader that Consensus knows may be another:
+	// by it the health service stays true. It has one slot, and what is not
+	// taken yet stands for all that came. Nil: never.
+	Leaders <-chan struct{}
 
 	// Metrics counts requests; nil: they are counted nowhere. One Metrics
 	// serves one Server.
@@ -98,7 +102,7 @@ func New(cfg Config) (*Server, error) {
 	reflection.Register(s.grpc)
 	s.metrics.addServer(s)
 	s.setHealth(false)
-	s.wg.Go(s.watchHealth)
+	s.wg.Go(func() { s.watchHealth(cfg.Leaders) })
 	return s, nil
 }
 
@@ -186,16 +190,18 @@ func (s *Server) notReady() string {
 	return ""
 }
 
-// watchHealth keeps the health service true; it ends with Stop.
-func (s *Server) watchHealth() {
-	tick := time.NewTicker(healthEvery)
-	defer tick.Stop()
+// watchHealth keeps the health service true; it ends with Stop. It is woken by
+// what notReady looks at.
+func (s *Server) watchHealth(leaders <-chan struct{}) {
+	quarantined := s.machine.quarantined
 	for {
 		s.setHealth(s.notReady() == "")
 		select {
 		case <-s.stopping:
 			return
-		case <-tick.C:
+		case <-leaders:
+		case <-quarantined:
+			quarantined = nil // it stays so
 		}
 	}
 }

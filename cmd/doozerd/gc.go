@@ -1,16 +1,15 @@
 package main
 
 import (
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
-	"time"
 )
 
 // The collector runs when the heap has grown by a part of what is alive. For
 // a small tree a large part costs little memory and saves time; a million
 // files are alive for years, and must not need their memory twice.
 const (
-	gcEvery      = 2 * time.Second
 	gcSmallHeap  = 64 << 20
 	gcLargeHeap  = 512 << 20
 	gcSmallShare = 200 // percent
@@ -30,7 +29,8 @@ func gcPercent(live uint64) int {
 }
 
 // tuneGC follows the live heap until stop is closed. It leaves the collector
-// alone where GOGC or GOMEMLIMIT is set: then somebody has decided.
+// alone where GOGC or GOMEMLIMIT is set: then somebody has decided. What is
+// alive is known anew when the collector has run, and only then does it look.
 func tuneGC(env []string, stop <-chan struct{}) {
 	for _, kv := range env {
 		if len(kv) > 5 && (kv[:5] == "GOGC=" || len(kv) > 11 && kv[:11] == "GOMEMLIMIT=") {
@@ -38,8 +38,7 @@ func tuneGC(env []string, stop <-chan struct{}) {
 		}
 	}
 	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	tick := time.NewTicker(gcEvery)
-	defer tick.Stop()
+	ran := afterGC(stop)
 	last := 0
 	for {
 		metrics.Read(sample)
@@ -48,9 +47,30 @@ func tuneGC(env []string, stop <-chan struct{}) {
 			last = p
 		}
 		select {
-		case <-tick.C:
+		case <-ran:
 		case <-stop:
 			return
 		}
 	}
+}
+
+// gcMark is garbage that every collection finds.
+type gcMark struct{ _ *gcMark }
+
+// afterGC returns a channel of one slot that receives when the collector has
+// run, until stop is closed.
+func afterGC(stop <-chan struct{}) <-chan struct{} {
+	ran := make(chan struct{}, 1)
+	var found func(*gcMark)
+	found = func(m *gcMark) {
+		select {
+		case <-stop:
+			return
+		case ran <- struct{}{}:
+		default:
+		}
+		runtime.SetFinalizer(m, found)
+	}
+	runtime.SetFinalizer(&gcMark{}, found)
+	return ran
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"runtime"
 	"runtime/debug"
 	"testing"
 )
@@ -37,5 +38,16 @@ func TestTuneGCRespectsTheEnvironment(t *testing.T) {
 	tuneGC([]string{"HOME=/"}, stop)
 	if p := debug.SetGCPercent(77); p == 77 {
 		t.Error("without GOGC it was not set")
+	}
+}
+
+// Each collection is told of, and not only the first.
+func TestAfterGC(t *testing.T) {
+	stop := make(chan struct{})
+	defer close(stop)
+	ran := afterGC(stop)
+	for range 3 {
+		runtime.GC()
+		<-ran
 	}
 }

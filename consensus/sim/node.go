@@ -32,7 +32,7 @@ type node struct {
 	machine *recorder
 	step    *consensus.Stepper
 	server  *server.Stepper
-	wake    int64 // when Wake is planned, 0 for never
+	wake    int64 // when Loop is planned by the clock, 0 for never
 	planned [numParts]bool
 	// serving is set once what the log knew to be committed is applied.
 	serving  bool
@@ -132,13 +132,13 @@ func (n *node) open() error {
 
 func (n *node) time() time.Time { return n.clock.time(n.w.now) }
 
-// tickLater plans the next tick of a process.
+// tickLater plans when the reads of a process that wait are looked at next.
 func (n *node) tickLater(life int) {
 	n.w.after(n.clock.real(n.w.set.tick), func() {
 		if n.up && n.life == life {
 			n.tickLater(life)
 			if n.w.now >= n.pausedUntil {
-				n.run(func() { n.step.Tick(); n.step.ExpireReads() })
+				n.run(n.step.ExpireReads)
 				n.checkHeld()
 			}
 		}
@@ -192,9 +192,7 @@ func (n *node) kick() {
 	n.plan(partCheckpoint, work.Checkpoint, n.step.Checkpoint)
 	n.plan(partSend, n.waiting(), n.send)
 	n.plan(partWatch, n.watching(), n.deliver)
-	if next := n.step.NextWake(); !next.IsZero() {
-		n.planWake(max(n.clock.real(next.Sub(n.time())), 0) + time.Microsecond)
-	}
+	n.planWake(max(n.clock.real(n.step.NextWake().Sub(n.time())), 0) + time.Microsecond)
 }
 
 func (n *node) plan(p part, work bool, fn func()) {
@@ -217,7 +215,7 @@ func (n *node) planWake(d time.Duration) {
 	n.exec(d, func() {
 		if n.wake == at {
 			n.wake = 0
-			n.step.Wake()
+			n.step.Loop()
 		}
 	})
 }

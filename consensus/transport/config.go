@@ -154,7 +154,7 @@ func (c Config) withDefaults() Config {
 	}
 	c.Limits = c.Limits.withDefaults()
 	if c.Dial == nil {
-		c.Dial = dialTCP
+		c.Dial = c.Limits.dialTCP
 	}
 	return c
 }

@@ -5,6 +5,8 @@ import (
 	"hash/crc32"
 	"net"
 	"time"
+
+	"github.com/doozer-store/doozer/consensus/quiet"
 )
 
 // Limits bounds what a Transport holds and how long it waits. A zero field
@@ -35,9 +37,14 @@ type Limits struct {
 	// MinBackoff and MaxBackoff bound the jittered wait between dials
 	// (20 ms, 500 ms).
 	MinBackoff, MaxBackoff time.Duration
-	// Ping is after how much silence a node pings those connected to it; the
-	// answer may take twice as long (1 s, the least grpc allows).
+	// Ping is after how much silence a node pings those connected to it (5 s).
+	// It is for a process that stands still while its machine goes on; a
+	// machine that is gone, or cut off, the kernel notices (keepAlive), which
+	// wakes nobody.
 	Ping time.Duration
+	// Silence is how long the answer to a ping may take, and data be
+	// unacknowledged (2 s).
+	Silence time.Duration
 }
 
 const (
@@ -50,7 +57,7 @@ const (
 	ioBuffer     = 256 << 10 // of each direction of a connection
 
 	// The least grpc allows a client. Silence is noticed earlier by the
-	// server's pings and by TCP.
+	// server's pings and by the kernel.
 	clientPing = 10 * time.Second
 	// A connection without a stream is closed after this.
 	idleConn = 10 * time.Second
@@ -69,7 +76,8 @@ func (l Limits) withDefaults() Limits {
 	def(&l.Probe, 100*time.Millisecond)
 	def(&l.MinBackoff, 20*time.Millisecond)
 	def(&l.MaxBackoff, 500*time.Millisecond)
-	def(&l.Ping, time.Second)
+	def(&l.Ping, 5*time.Second)
+	def(&l.Silence, 2*time.Second)
 	return l
 }
 
@@ -80,12 +88,19 @@ func def[T comparable](p *T, v T) {
 	}
 }
 
-// dialTCP is the default Config.Dial. The kernel's keepalive ends a
-// connection whose other end is gone without a word within three seconds;
-// the data that is on its way is timed by grpc's TCP_USER_TIMEOUT.
-func dialTCP(ctx context.Context, addr string) (net.Conn, error) {
-	d := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{
-		Enable: true, Idle: time.Second, Interval: time.Second, Count: 2,
-	}}
-	return d.DialContext(ctx, "tcp", addr)
+// keepAlive makes the kernel end a connection whose other end is gone without
+// a word within three seconds, on either side; data that is on its way is
+// timed by grpc's TCP_USER_TIMEOUT (Silence).
+func keepAlive() net.KeepAliveConfig {
+	return net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: time.Second, Count: 2}
+}
+
+// dialTCP is the default Config.Dial.
+func (l *Limits) dialTCP(ctx context.Context, addr string) (net.Conn, error) {
+	d := net.Dialer{KeepAliveConfig: keepAlive()}
+	c, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return quiet.Conn(c, l.Silence), nil
 }

@@ -9,7 +9,7 @@ import (
 
 // network is that of all tests, which share no address and run in a bubble of
 // testing/synctest. TestThreeNodes and TestKill use TCP.
-var network = memnet.Net{Else: dialTCP}
+var network = memnet.Net{Else: new(Limits).dialTCP}
 
 // relisten listens again at an address of loopback.Listen.
 func relisten(t testing.TB, addr string) net.Listener {

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/doozer-store/doozer/consensus/quiet"
 	"github.com/doozer-store/doozer/proto/peerpb"
 )
 
@@ -218,7 +219,10 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		if l.open.Add(1) <= l.max {
-			return &limitedConn{Conn: c, l: l}, nil
+			if tcp, ok := c.(*net.TCPConn); ok {
+				_ = tcp.SetKeepAliveConfig(keepAlive()) // else the pings notice
+			}
+			return &limitedConn{Conn: quiet.Conn(c, 0), l: l}, nil
 		}
 		l.open.Add(-1)
 		_ = c.Close()

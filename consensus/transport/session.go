@@ -71,7 +71,7 @@ func (l *link) dial(ctx context.Context, timeout time.Duration) (*client, error)
 		// The timeout is also the connection's TCP_USER_TIMEOUT, and so
 		// bounds how long data may be unacknowledged.
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{
-			Time: clientPing, Timeout: 2 * c.Limits.Ping, PermitWithoutStream: true,
+			Time: clientPing, Timeout: c.Limits.Silence, PermitWithoutStream: true,
 		}),
 	}, c.DialOptions...)...)
 	if err != nil {

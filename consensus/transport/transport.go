@@ -64,7 +64,7 @@ func (t *Transport) serverOptions() []grpc.ServerOption {
 		grpc.ConnectionTimeout(l.Handshake),
 		grpc.WaitForHandlers(true),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
-			Time: l.Ping, Timeout: 2 * l.Ping, MaxConnectionIdle: idleConn,
+			Time: l.Ping, Timeout: l.Silence, MaxConnectionIdle: idleConn,
 		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{
 			MinTime: clientPing / 2, PermitWithoutStream: true,

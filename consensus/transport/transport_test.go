@@ -25,7 +25,7 @@ import (
 // patient are limits that only a hang exceeds, for tests on TCP in which no
 // connection may be lost.
 func patient(c *Config) {
-	c.Limits.Handshake, c.Limits.Ping = patience, patience
+	c.Limits.Handshake, c.Limits.Ping, c.Limits.Silence = patience, patience, patience
 }
 
 func TestThreeNodes(t *testing.T) {

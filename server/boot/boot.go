@@ -17,6 +17,7 @@ import (
 
 	"github.com/doozer-store/doozer/consensus"
 	"github.com/doozer-store/doozer/consensus/checkpoint"
+	"github.com/doozer-store/doozer/consensus/quiet"
 	"github.com/doozer-store/doozer/consensus/transport"
 	"github.com/doozer-store/doozer/consensus/wal"
 	"github.com/doozer-store/doozer/server"
@@ -44,6 +45,7 @@ type Node struct {
 	clientAddr, peerAddr       string // as advertised
 
 	verifier *verifier
+	leaders  chan struct{} // tells server that the leader may be another
 
 	failOnce sync.Once
 	failed   chan struct{}
@@ -59,7 +61,7 @@ func Start(cfg Config) (*Node, error) {
 	if err := cfg.prepare(); err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, failed: make(chan struct{}), metrics: server.NewMetrics()}
+	n := &Node{cfg: cfg, failed: make(chan struct{}), leaders: make(chan struct{}, 1), metrics: server.NewMetrics()}
 	if err := n.open(); err != nil {
 		n.close()
 		return nil, err
@@ -191,11 +193,11 @@ func (n *Node) openConsensus() (err error) {
 	var nonce [8]byte
 	_, _ = rand.Read(nonce[:]) // never fails
 	committed := n.log.HardState().GetCommit()
-	tick := n.cfg.Heartbeat / 2
+	tick := n.cfg.Heartbeat / heartbeatTicks
 	n.consensus, err = consensus.Open(consensus.Config{
 		ID: n.id.ID, Nonce: binary.LittleEndian.Uint64(nonce[:]), State: consensus.Meta(n.db.Meta()),
-		Log: n.log, Transport: wire{n.transport}, Machine: n.machine,
-		Tick: tick, HeartbeatTicks: 2, ElectionTicks: int(n.cfg.ElectionTimeout / tick),
+		Log: n.log, Transport: wire{n.transport}, Machine: n.machine, Alarm: newAlarm(),
+		Tick: tick, HeartbeatTicks: heartbeatTicks, ElectionTicks: int(n.cfg.ElectionTimeout / tick),
 		CheckpointBytes: n.cfg.CheckpointBytes,
 		Hooks: consensus.Hooks{
 			Commit: n.metrics.ObserveCommit, Leader: n.onLeader, Checkpoint: n.metrics.ObserveCheckpoint,
@@ -220,6 +222,16 @@ func (n *Node) openConsensus() (err error) {
 	return nil
 }
 
+// newAlarm returns an alarm that lets an idle node sleep, nil where there is
+// none.
+func newAlarm() consensus.Alarm {
+	a, err := quiet.NewAlarm()
+	if err != nil {
+		return nil
+	}
+	return a
+}
+
 // waitApplied returns when the entry at index is applied: it is on this node's
 // disk, nobody else is needed.
 func (n *Node) waitApplied(index uint64) error {
@@ -238,7 +250,7 @@ func (n *Node) waitApplied(index uint64) error {
 func (n *Node) openServer() (err error) {
 	n.server, err = server.New(server.Config{
 		Node: n.id.ID, Name: n.id.Name, Version: n.cfg.Version,
-		Machine: n.machine, Consensus: n.consensus, Limits: n.cfg.limits, Metrics: n.metrics, Log: n.cfg.Logger,
+		Machine: n.machine, Consensus: n.consensus, Leaders: n.leaders, Limits: n.cfg.limits, Metrics: n.metrics, Log: n.cfg.Logger,
 	})
 	if err != nil || n.webLis == nil {
 		return err
@@ -314,6 +326,11 @@ func (n *Node) WebAddr() string {
 
 // Name returns the node's name.
 func (n *Node) Name() string { return n.id.Name }
+
+// heartbeatTicks is raft's ticks in a heartbeat: election timeouts are drawn in
+// ticks, so that short ones make split votes rarer. They cost nothing, see
+// consensus.raftClock.
+const heartbeatTicks = 5
 
 // handover bounds how long leadership may take to move when a node stops.
 const handover = 2 * time.Second

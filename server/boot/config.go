@@ -45,7 +45,7 @@ type Config struct {
 	// CheckpointBytes is how much log may be applied between checkpoints
 	// (128 MiB).
 	CheckpointBytes int64
-	// Heartbeat (50 ms) and ElectionTimeout (500 ms) suit one site; raise
+	// Heartbeat (125 ms) and ElectionTimeout (500 ms) suit one site; raise
 	// both where the way between nodes takes longer than the first.
 	Heartbeat, ElectionTimeout time.Duration
 	// Version is told to peers and clients.
@@ -66,7 +66,7 @@ const (
 	DefaultVolatile        = "/session/*"
 	DefaultMaxValue        = 1 << 20
 	DefaultCheckpointBytes = 128 << 20
-	DefaultHeartbeat       = 50 * time.Millisecond
+	DefaultHeartbeat       = 125 * time.Millisecond
 	DefaultElectionTimeout = 500 * time.Millisecond
 )
 
@@ -204,8 +204,8 @@ func (c *Config) prepare() error {
 		return fmt.Errorf("--checkpoint-bytes %d is below %d", c.CheckpointBytes, minCheckpointBytes)
 	case c.Heartbeat < 10*time.Millisecond:
 		return fmt.Errorf("--heartbeat %v is below 10ms", c.Heartbeat)
-	case c.ElectionTimeout < 5*c.Heartbeat:
-		return fmt.Errorf("--election-timeout %v is below five heartbeats of %v", c.ElectionTimeout, c.Heartbeat)
+	case c.ElectionTimeout < 4*c.Heartbeat:
+		return fmt.Errorf("--election-timeout %v is below four heartbeats of %v", c.ElectionTimeout, c.Heartbeat)
 	}
 	if err := (&store.Config{Volatile: c.volatile()}).Validate(); err != nil {
 		return fmt.Errorf("--volatile %s: %w", strings.Join(c.Volatile, ","), err)

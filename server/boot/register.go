@@ -25,11 +25,14 @@ func ctlNode(id uint64, field string) string {
 	return "/ctl/node/" + strconv.FormatUint(id, 10) + "/" + field
 }
 
-// onLeader wakes the registrar: who leads may have work to do.
+// onLeader wakes the registrar, since who leads may have work to do, and the
+// server's health.
 func (n *Node) onLeader(uint64, uint64) {
-	select {
-	case n.verifier.leader <- struct{}{}:
-	default:
+	for _, c := range []chan struct{}{n.verifier.leader, n.leaders} {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
 	}
 }
 

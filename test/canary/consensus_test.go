@@ -120,6 +120,43 @@ func consensusMutations() []mutation {
 	}
 }
 
+// clockMutations let a node take its own sleep for the silence of others, or
+// sleep where it must not.
+func clockMutations() []mutation {
+	return []mutation{
+		{
+			name: "pause-is-silence", bug: "all ticks of a pause are given at once",
+			edits: []edit{{"consensus/raftclock.go", "	n := int(k.due.Sub(k.base) / k.tick)\n", "	n := k.elapsed(c.now)\n"}},
+			pkg:   "./consensus", run: "TestPausedLeader", caught: `after a pause of \S+ it sent \d+ heartbeats`,
+		},
+		{
+			name: "late-sleep-counts", bug: "a follower that was stopped in its sleep counts the sleep",
+			edits: []edit{{"consensus/raftclock.go", "		n = 1\n	}\n	k.base", "		_ = n\n	}\n	k.base"}},
+			pkg:   "./consensus", run: "TestPausedCluster", caught: `it asked for 2 votes`,
+		},
+		{
+			name: "sleep-up-to-the-campaign", bug: "a follower sleeps until it campaigns",
+			edits: []edit{{"consensus/raftclock.go", "c.cfg.ElectionTicks - c.cfg.HeartbeatTicks - 1 - k.count", "c.cfg.ElectionTicks - 1 - k.count"}},
+			pkg:   "./consensus", run: "TestPausedFollower", caught: `it asked for \d+ votes`, short: true,
+		},
+		{
+			name: "tick-before-messages", bug: "ticks are given before what came is heard",
+			edits: []edit{{"consensus/loop.go", "	n.tell(now, n.inbox.take())\n	n.core.wake(now)\n", "	n.core.wake(now)\n	n.tell(now, n.inbox.take())\n"}},
+			pkg:   "./consensus", run: "TestWhatCameIsHeardFirst", caught: `although its leader's heartbeat was there`,
+		},
+		{
+			name: "leader-keeps-followers-sleep", bug: "a new leader is given the ticks that it slept as a follower",
+			edits: []edit{{"consensus/core.go", "	if role != c.role || term != c.term {\n		c.clock.restart(c.now)\n	}\n", ""}},
+			pkg:   "./consensus", run: "TestNewLeaderCountsAnew", caught: `it sent \d+ heartbeats`,
+		},
+		{
+			name: "busy-node-sleeps", bug: "a node sleeps while a proposal waits",
+			edits: []edit{{"consensus/raftclock.go", " && c.pending.empty()", ""}},
+			pkg:   "./consensus", run: "TestBusyNodeTicks", caught: `proposal: it woke 0 times`,
+		},
+	}
+}
+
 // peerMutations let through what a peer must not be able to do.
 func peerMutations() []mutation {
 	return []mutation{

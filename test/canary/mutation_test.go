@@ -52,7 +52,7 @@ func root() (string, error) { return filepath.Abs(filepath.Join("..", "..")) }
 
 // all are the mutations, by what they break.
 func all() []mutation {
-	ms := slices.Concat(consensusMutations(), peerMutations(), logMutations(), stateMutations(), storeMutations(),
+	ms := slices.Concat(consensusMutations(), peerMutations(), clockMutations(), logMutations(), stateMutations(), storeMutations(),
 		watchMutations(), serverMutations(), lockMutations(), failoverMutations(), drills(processMutations()))
 	return append(ms, simulations(ms)...)
 }

@@ -36,6 +36,7 @@ func noMajority(t *testing.T, leaderStays bool, stop, revive func(n *cluster.Nod
 	all, one := c.Client(), pinned(c, third)
 	mustSet(t, all, "/x", "before")
 	mustGet(t, one, "/x", "before")
+	c.WaitEqual(cluster.StartLimit) // a local read may yet be answered by one that is told to stop
 	stopped := c.Others(third)
 	for _, n := range stopped {
 		stop(n)
