@@ -205,10 +205,20 @@ func (g *Group) follow(m *Host) (bool, string) {
 	if its["role"] != "master" {
 		return false, m.Name + ", the master: " + its["role"] + its["error"]
 	}
+	acknowledged := 0
 	for i := 0; its[fmt.Sprint("slave", i)] != ""; i++ {
-		if s := its[fmt.Sprint("slave", i)]; !strings.Contains(s, "state=online") {
+		s := its[fmt.Sprint("slave", i)]
+		if !strings.Contains(s, "state=online") {
 			return false, "a replica of " + m.Name + ": " + s
 		}
+		if !strings.Contains(s, ",offset=0,") { // as of gates, for ever
+			acknowledged++
+		}
+	}
+	// One that was given a whole copy is online before it is sent anything: that
+	// takes its first acknowledgement.
+	if want := len(g.Hosts) - 1; acknowledged < want {
+		return false, fmt.Sprintf("%d of %d replicas of %s have acknowledged anything", acknowledged, want, m.Name)
 	}
 	for _, h := range g.Hosts {
 		if h == m {
