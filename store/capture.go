@@ -126,9 +126,9 @@ func (s *Store) Uncapture(c *Capture) {
 // sortOut finds the versions that were made since the last Capture and are no
 // longer in the tree, after that Capture has become an earlier one: those
 // dropped in between are in drops.
-func (u *unsaved) sortOut(nodes map[string]*node) {
+func (u *unsaved) sortOut(nodes *table) {
 	u.puts = slices.DeleteFunc(u.puts, func(e *Event) bool {
-		n := nodes[e.Path]
+		n := nodes.get(e.Path)
 		return n == nil || n.version(e.Rev) != e
 	})
 	u.drops = slices.DeleteFunc(u.drops, func(d drop) bool { return d.rev > u.since })

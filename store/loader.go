@@ -86,7 +86,7 @@ func (l *Loader) addMeta(key, value []byte) error {
 // It returns what is wrong with it.
 func (l *Loader) addVersion(key, value []byte) string {
 	s := l.s
-	d, fault := decodeEvent(key, value)
+	d, from, fault := decodeEvent(key, value)
 	switch {
 	case fault != "":
 		return fault
@@ -95,9 +95,9 @@ func (l *Loader) addVersion(key, value []byte) string {
 	case d.Rev <= s.oldest && d.Del:
 		return "a deletion that is not in the window"
 	}
-	e := &Event{Path: d.Path, Value: bytes.Clone(d.Value), Rev: d.Rev, Time: d.Time,
-		Author: s.authors.share(d.Author), Message: s.messages.share(d.Message),
+	e := &Event{Path: d.Path, Rev: d.Rev, Time: d.Time, origin: s.origins.share(from.author, from.message),
 		ordinal: d.ordinal, Del: d.Del, Last: d.Last}
+	e.setValue(bytes.Clone(d.Value()))
 	e.finish()
 	if e.Rev > s.oldest {
 		// Versions of one path come one after another and share its string.
@@ -122,13 +122,12 @@ func (l *Loader) addVersion(key, value []byte) string {
 // it changes in directories counts as of rev: bases come in order of their
 // paths, and all that matters is that they were there when the window began.
 func (s *Store) replay(e *Event, rev int64) *Error {
-	n, err := s.target(&Op{Path: e.Path, Del: e.Del})
+	n, path, err := s.target(&Op{Path: e.Path, Del: e.Del})
 	if err != nil {
 		return err
 	}
-	e.Path = n.path
-	s.replace(n, rev, n.file(), live(e))
-	n.push(e)
+	e.Path = path
+	s.linkAt(n, e, rev)
 	s.versions++
 	s.sum += e.hash
 	return nil
@@ -155,7 +154,7 @@ func (l *Loader) Finish(index uint64) (*Store, error) {
 	if s.rev-s.oldest > 1 && s.window.full(&s.config) {
 		return nil, fmt.Errorf("%w: the window has %d revs and %d bytes", ErrDamaged, s.window.revs, s.window.bytes)
 	}
-	for _, n := range s.nodes {
+	for n := range s.nodes.all() {
 		if n.dir != nil {
 			n.dir.trim(s.oldest)
 		}
@@ -191,7 +190,7 @@ func (l *Loader) finishWindow() error {
 		if err := s.replay(e, e.Rev); err != nil {
 			return damaged(key(), err.Error())
 		}
-		s.window.push(s.nodes[e.Path], e)
+		s.window.push(s.nodes.get(e.Path), e)
 		if ordinal++; e.Last {
 			rev, ordinal = rev+1, 0
 		}
