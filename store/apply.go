@@ -87,7 +87,7 @@ func (s *Store) write(c *Command) (Result, []*Event) {
 	events, nodes := s.events[:0], s.nodesOf[:0]
 	who := s.origins.share(c.Author, c.Message)
 	for i := range c.Ops {
-		n, path, err := s.target(&c.Ops[i])
+		n, path, err := s.target(s.lookup(c.Ops[i].Path), &c.Ops[i])
 		if err != nil {
 			s.undo(nodes, events)
 			err.Index, err.Op = i, true
@@ -170,10 +170,9 @@ func (s *Store) holds(c *Condition) *Error {
 }
 
 // target returns the node that op is about to change, and its path, or why op
-// can't be done. The node is made if need be; then it is to get its first version
-// before anything else happens.
-func (s *Store) target(op *Op) (*node, string, *Error) {
-	n := s.lookup(op.Path)
+// can't be done. n is what there is at op.Path; if it is nil a node is made, which
+// is to get its first version before anything else happens.
+func (s *Store) target(n *node, op *Op) (*node, string, *Error) {
 	switch {
 	case n != nil && n.isDir():
 		return nil, "", &Error{Code: IsDir, Path: strings.Clone(op.Path)}
@@ -187,7 +186,7 @@ func (s *Store) target(op *Op) (*node, string, *Error) {
 		return n, n.path(), nil
 	}
 	path := strings.Clone(op.Path)
-	return s.ensure(path), path, nil
+	return s.makeNode(path), path, nil
 }
 
 // belowFile reports whether path, which is neither a file nor a directory, lies

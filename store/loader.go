@@ -109,28 +109,30 @@ func (l *Loader) addVersion(key, value []byte) string {
 		l.recent = append(l.recent, e)
 		return ""
 	}
-	if n := s.lookup(e.Path); n != nil && n.head != nil {
+	n := s.lookup(e.Path)
+	if n != nil && n.head != nil {
 		return "a second version that is not in the window"
 	}
-	if err := s.replay(e, s.oldest); err != nil {
+	if _, err := s.replay(n, e, s.oldest); err != nil {
 		return err.Error()
 	}
 	return ""
 }
 
-// replay puts e into the tree as Apply would, or refuses it as Apply would. What
-// it changes in directories counts as of rev: bases come in order of their
-// paths, and all that matters is that they were there when the window began.
-func (s *Store) replay(e *Event, rev int64) *Error {
-	n, path, err := s.target(&Op{Path: e.Path, Del: e.Del})
+// replay puts e into the tree as Apply would, or refuses it as Apply would. n is
+// what there is at its path; it returns what there is then. What it changes in
+// directories counts as of rev: bases come in order of their paths, and all that
+// matters is that they were there when the window began.
+func (s *Store) replay(n *node, e *Event, rev int64) (*node, *Error) {
+	n, path, err := s.target(n, &Op{Path: e.Path, Del: e.Del})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	e.Path = path
 	s.linkAt(n, e, rev)
 	s.versions++
 	s.sum += e.hash
-	return nil
+	return n, nil
 }
 
 // Finish returns the store of the records, as it was when index had been
@@ -187,10 +189,11 @@ func (l *Loader) finishWindow() error {
 		if e.Rev != rev || e.ordinal != ordinal {
 			return damaged(key(), "it does not follow the change before")
 		}
-		if err := s.replay(e, e.Rev); err != nil {
+		n, err := s.replay(s.lookup(e.Path), e, e.Rev)
+		if err != nil {
 			return damaged(key(), err.Error())
 		}
-		s.window.push(s.nodes.get(e.Path), e)
+		s.window.push(n, e)
 		if ordinal++; e.Last {
 			rev, ordinal = rev+1, 0
 		}

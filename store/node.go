@@ -200,18 +200,15 @@ func (n *node) shift() {
 // Nodes come with the first version at or below them and go with the last, so
 // that a path which nobody uses any more costs nothing.
 
-// ensure returns the node at key path, made with its directories if it is not
-// there. It keeps path. A node that it makes has no version yet.
-func (s *Store) ensure(path string) *node {
-	if n := s.nodes.get(path); n != nil {
-		return n
-	}
+// makeNode makes the node at key path, and of the directories above those that
+// are not there. It keeps path. The node has no version yet.
+func (s *Store) makeNode(path string) *node {
 	n := new(node)
 	up := parentKey(path)
 	n.parent = s.nodes.get(up)
 	if n.parent == nil {
 		up = strings.Clone(up)
-		n.parent = s.ensure(up)
+		n.parent = s.makeNode(up)
 	}
 	if n.parent.dir == nil {
 		if n.parent.head != nil {
