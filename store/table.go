@@ -11,11 +11,11 @@ import (
 // some 18 bytes, where a Go map takes up to 55, and no write waits until a million
 // others have moved.
 //
-// A piece is a list of tags, 32 bits of the hash, and beside it the nodes. A
-// path's place is the first free one from where its tag says. Whoever knows the
-// hash can make paths that all have one place, so a search ends after maxProbe
-// places; what finds none there is kept in a map of Go's, whose hash nobody
-// knows.
+// A piece is a list of rows, each a line of the processor's cache: nodes, and
+// of each a tag, 31 bits of the hash. A path's place is in the first row with
+// room from where its tag says. Whoever knows the hash can make paths that all
+// have one place, so a search ends after maxProbe rows; what finds no room in
+// those is kept in a map of Go's, whose hash nobody knows.
 type table struct {
 	hash   func(path string) uint64
 	pieces [256]piece // by the high bits of the hash
@@ -24,13 +24,33 @@ type table struct {
 }
 
 type piece struct {
-	tags  []uint32 // 0: a free place
-	nodes []*node
-	n     int
+	rows []row
+	n    int
 }
 
-// maxProbe is how many places are looked at for a path.
-const maxProbe = 256
+// rowNodes is how many nodes a row has.
+const rowNodes = 5
+
+type row struct {
+	tags  [rowNodes]uint32 // 0: a free place
+	nodes [rowNodes]*node
+}
+
+// full reports whether a search goes on after b.
+func (b *row) full() bool { return b.free() < 0 }
+
+// free returns a free place, -1 if there is none.
+func (b *row) free() int {
+	for i, tag := range &b.tags {
+		if tag == 0 {
+			return i
+		}
+	}
+	return -1
+}
+
+// maxProbe is how many rows are looked at for a path.
+const maxProbe = 50
 
 func newTable() *table { return &table{hash: xxhash.Sum64String} }
 
@@ -40,36 +60,47 @@ func (t *table) find(path string) (*piece, uint32) {
 	return &t.pieces[h>>56], uint32(h) | 1<<31
 }
 
-// place is where the search for tag begins.
+// place is the row where the search for tag begins.
 func (p *piece) place(tag uint32) int {
-	return int(uint64(tag&^(1<<31)) * uint64(len(p.tags)) >> 31)
+	return int(uint64(tag&^(1<<31)) * uint64(len(p.rows)) >> 31)
 }
 
-// search returns the place of path, -1 if it is not here.
-func (p *piece) search(path string, tag uint32) int {
+// after returns the row after the one at.
+func (p *piece) after(at int) int {
+	if at++; at < len(p.rows) {
+		return at
+	}
+	return 0
+}
+
+// search returns the place of path in its row, a nil row if it is not here.
+func (p *piece) search(path string, tag uint32) (at, i int, b *row) {
 	if p.n == 0 {
-		return -1
+		return 0, 0, nil
 	}
-	at := p.place(tag)
-	for range min(maxProbe, len(p.tags)) {
-		switch have := p.tags[at]; {
-		case have == 0:
-			return -1
-		case have == tag && p.nodes[at].path() == path:
-			return at
+	at = p.place(tag)
+	for range min(maxProbe, len(p.rows)) {
+		b := &p.rows[at]
+		more := true
+		for i, have := range &b.tags {
+			if have == tag && b.nodes[i].path() == path {
+				return at, i, b
+			}
+			more = more && have != 0
 		}
-		if at++; at == len(p.tags) {
-			at = 0
+		if !more {
+			break
 		}
+		at = p.after(at)
 	}
-	return -1
+	return 0, 0, nil
 }
 
 // get returns the node of path, nil if there is none.
 func (t *table) get(path string) *node {
 	p, tag := t.find(path)
-	if at := p.search(path, tag); at >= 0 {
-		return p.nodes[at]
+	if _, i, b := p.search(path, tag); b != nil {
+		return b.nodes[i]
 	}
 	return t.apart[path]
 }
@@ -79,7 +110,7 @@ func (t *table) get(path string) *node {
 func (t *table) add(path string, n *node) {
 	t.n++
 	p, tag := t.find(path)
-	if p.n >= len(p.tags)*3/4 {
+	if p.n >= len(p.rows)*rowNodes*3/4 {
 		t.grow(p)
 	}
 	if !p.put(tag, n) {
@@ -96,12 +127,14 @@ func (t *table) setApart(path string, n *node) {
 
 // grow makes room in p.
 func (t *table) grow(p *piece) {
-	old := *p
-	size := len(old.tags)*5/4 + 8
-	*p = piece{tags: make([]uint32, size), nodes: make([]*node, size)}
-	for i, tag := range old.tags {
-		if n := old.nodes[i]; n != nil && !p.put(tag, n) {
-			t.setApart(n.path(), n)
+	old := p.rows
+	*p = piece{rows: make([]row, len(old)*5/4+2)}
+	for k := range old {
+		b := &old[k]
+		for i, n := range &b.nodes {
+			if n != nil && !p.put(b.tags[i], n) {
+				t.setApart(n.path(), n)
+			}
 		}
 	}
 }
@@ -109,15 +142,14 @@ func (t *table) grow(p *piece) {
 // put reports whether it found a place for n.
 func (p *piece) put(tag uint32, n *node) bool {
 	at := p.place(tag)
-	for range min(maxProbe, len(p.tags)) {
-		if p.tags[at] == 0 {
-			p.tags[at], p.nodes[at] = tag, n
+	for range min(maxProbe, len(p.rows)) {
+		b := &p.rows[at]
+		if i := b.free(); i >= 0 {
+			b.tags[i], b.nodes[i] = tag, n
 			p.n++
 			return true
 		}
-		if at++; at == len(p.tags) {
-			at = 0
-		}
+		at = p.after(at)
 	}
 	return false
 }
@@ -126,36 +158,47 @@ func (p *piece) put(tag uint32, n *node) bool {
 func (t *table) remove(path string) {
 	t.n--
 	p, tag := t.find(path)
-	hole := p.search(path, tag)
-	if hole < 0 {
+	at, i, b := p.search(path, tag)
+	if b == nil {
 		delete(t.apart, path)
 		return
 	}
 	p.n--
-	// What follows moves up, unless that would be before its place.
-	for at := hole; ; {
-		if at++; at == len(p.tags) {
-			at = 0
-		}
-		if p.tags[at] == 0 || at == hole {
-			break
-		}
-		from := p.place(p.tags[at])
-		if (at-from+len(p.tags))%len(p.tags) >= (at-hole+len(p.tags))%len(p.tags) {
-			p.tags[hole], p.nodes[hole] = p.tags[at], p.nodes[at]
-			hole = at
+	// Searches went on after a row that was full: what they would find there
+	// moves up, unless its own place is after this row.
+	ended := !b.full()
+	for next := p.after(at); !ended && next != at; next = p.after(next) {
+		c := &p.rows[next]
+		ended = !c.full()
+		if k := p.movable(c, at, next); k >= 0 {
+			b.tags[i], b.nodes[i] = c.tags[k], c.nodes[k]
+			at, i, b = next, k, c
 		}
 	}
-	p.tags[hole], p.nodes[hole] = 0, nil
+	b.tags[i], b.nodes[i] = 0, nil
+}
+
+// movable returns what of c, the row at next, may be in the row at, which
+// comes before; -1 if nothing may.
+func (p *piece) movable(c *row, at, next int) int {
+	n := len(p.rows)
+	for k, tag := range &c.tags {
+		if tag != 0 && (next-p.place(tag)+n)%n >= (next-at+n)%n {
+			return k
+		}
+	}
+	return -1
 }
 
 // all are the nodes, in no order that means anything.
 func (t *table) all() iter.Seq[*node] {
 	return func(yield func(*node) bool) {
 		for i := range t.pieces {
-			for _, n := range t.pieces[i].nodes {
-				if n != nil && !yield(n) {
-					return
+			for k := range t.pieces[i].rows {
+				for _, n := range &t.pieces[i].rows[k].nodes {
+					if n != nil && !yield(n) {
+						return
+					}
 				}
 			}
 		}

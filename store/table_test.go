@@ -56,11 +56,11 @@ func TestTable(t *testing.T) {
 func TestTableHostile(t *testing.T) {
 	tab := newTable()
 	tab.hash = func(string) uint64 { return 0 }
-	for i := range 3 * maxProbe {
+	for i := range 3 * maxProbe * rowNodes {
 		path := fmt.Sprint("/", i)
 		tab.add(path, &node{head: &Event{Path: path}})
 	}
-	if in := tab.pieces[0].n; in > maxProbe || len(tab.apart) != 3*maxProbe-in {
+	if in := tab.pieces[0].n; in > maxProbe*rowNodes || len(tab.apart) != 3*maxProbe*rowNodes-in {
 		t.Errorf("%d in the table, %d apart", in, len(tab.apart))
 	}
 }

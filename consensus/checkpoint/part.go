@@ -15,7 +15,7 @@ const (
 	// commit holds in memory: records, and the pages of bbolt that they touch.
 	partOps   = 1 << 14
 	partBytes = 4 << 20
-	partNodes = 1 << 12
+	partNodes = 1 << 11
 	// densePuts is how many records must go to a page on average for pages to be
 	// filled up: those that come are mostly neighbours.
 	densePuts = 4
