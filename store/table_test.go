@@ -23,13 +23,13 @@ func TestTable(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			tab, twin := newTable(), map[string]*node{}
 			tab.hash = hash
-			for step := range 20_000 {
+			for step := range 8_000 {
 				path := fmt.Sprint("/", r.IntN(2000))
 				n := twin[path]
 				if got := tab.get(path); got != n {
 					t.Fatalf("seed %d step %d: %q is %p, not %p", seed, step, path, got, n)
 				}
-				switch grows := step/4000%2 == 0; {
+				switch grows := step/2000%2 == 0; {
 				case n == nil && (grows || r.IntN(3) == 0):
 					twin[path] = &node{head: &Event{Path: path}}
 					tab.add(path, twin[path])
