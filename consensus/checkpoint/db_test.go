@@ -142,6 +142,7 @@ func TestCallbackFails(t *testing.T) {
 		"error":         func(put func(k, v []byte) error) error { return errors.Join(put([]byte("b"), nil), eio) },
 		"empty key":     func(put func(k, v []byte) error) error { return put(nil, nil) },
 		"ignored error": func(put func(k, v []byte) error) error { _ = put(make([]byte, maxKey+1), nil); return nil },
+		"put again":     func(put func(k, v []byte) error) error { _ = put(nil, nil); return put([]byte("b"), nil) },
 	} {
 		err := db.Commit(Meta{Index: 2}, func(put func(k, v []byte) error, _ func([]byte) error) error { return fn(put) })
 		if err == nil {

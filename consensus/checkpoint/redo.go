@@ -45,6 +45,7 @@ type redoWriter struct {
 	meta  Meta
 	buf   []byte // the block, with room for its header
 	count uint64
+	err   error // of the first write that failed; none follows it
 }
 
 func (db *DB) newRedo(b *bbolt.DB, m Meta) (*redoWriter, error) {
@@ -62,9 +63,7 @@ func (db *DB) newRedo(b *bbolt.DB, m Meta) (*redoWriter, error) {
 	w.buf = append(w.buf, redoMagic...)
 	w.buf = binary.BigEndian.AppendUint64(w.buf, before)
 	w.buf = append(w.buf, m.encode()...)
-	if err := w.flush('o'); err != nil {
-		return nil, errors.Join(err, w.abandon())
-	}
+	w.flush('o')
 	return w, nil
 }
 
@@ -82,11 +81,12 @@ func (w *redoWriter) begin(kind byte) {
 }
 
 // flush writes the block and begins one of another kind.
-func (w *redoWriter) flush(next byte) error {
+func (w *redoWriter) flush(next byte) {
 	w.seal()
-	_, err := w.f.Write(w.buf)
+	if w.err == nil {
+		_, w.err = w.f.Write(w.buf)
+	}
 	w.begin(next)
-	return err
 }
 
 // seal completes the header of the block.
@@ -104,23 +104,19 @@ func (w *redoWriter) add(o op) error {
 	w.buf = binary.BigEndian.AppendUint32(w.buf, uint32(len(o.key)))
 	w.buf = binary.BigEndian.AppendUint32(w.buf, n)
 	w.buf = append(append(w.buf, o.key...), o.value...)
-	if len(w.buf) < redoBlock {
-		return nil
+	if len(w.buf) >= redoBlock {
+		w.flush('o')
 	}
-	return w.flush('o')
+	return w.err
 }
 
 // finish writes the rest of the file, but does not make it durable.
 func (w *redoWriter) finish() error {
-	if err := w.flush('e'); err != nil {
-		return err
-	}
+	w.flush('e')
 	w.buf = binary.BigEndian.AppendUint64(w.buf, w.count)
-	if err := w.flush(0); err != nil {
-		return err
-	}
+	w.flush(0)
 	w.db.o.step("redo written")
-	return nil
+	return w.err
 }
 
 // publish makes the file durable under its name.

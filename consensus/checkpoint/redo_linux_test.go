@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 )
 
 // inParts are options by which a commit of 100 records is a large one.
@@ -139,14 +140,30 @@ func TestDamagedRedo(t *testing.T) {
 		refused("no header", appendBlock(nil, "o"))
 		refused("a short header", appendBlock(nil, "hDOOZERRD"))
 		refused("a header without meta", appendBlock(nil, "hDOOZERRD12345678123456781234567812345678"))
+		refused("a header whose meta has no checksum", appendBlock(nil, "hDOOZERRD12345678\x00\x00\x00\x0112345678123456781234"))
 		refused("a newer format", appendBlock(nil, "hDOOZERRD\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x09"+strings.Repeat("x", 30)))
 		m := Meta{Index: 21}
 		refused("a later transaction", appendBlock(nil, "hDOOZERRD\x00\x00\x00\x00\x00\x00\x10\x00"+string(m.encode())))
-		if err := errors.Join(os.WriteFile(image+".redo", whole, 0o600), os.WriteFile(image, state, 0o600)); err != nil {
+		if err := errors.Join(os.WriteFile(image+".redo", whole, 0o600), spoilMeta(image)); err != nil {
+			t.Fatal(err)
+		}
+		var corrupt *CorruptError
+		if _, err := Open(image, Options{}); !errors.As(err, &corrupt) {
+			t.Errorf("a database without meta: %v", err)
+		}
+		if err := os.WriteFile(image, state, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		check(t, open(t, image), 20, some(150, "new"))
 	}
+}
+
+func spoilMeta(path string) error {
+	b, err := bbolt.Open(path, 0o600, nil)
+	if err != nil {
+		return err
+	}
+	return errors.Join(b.Update(func(tx *bbolt.Tx) error { return tx.DeleteBucket([]byte(metaBucket)) }), b.Close())
 }
 
 func appendBlock(b []byte, body string) []byte {
@@ -236,6 +253,19 @@ func TestRedoOnAFullDisk(t *testing.T) {
 		}
 		commit(t, db, 12, some(100, "new"))
 		check(t, db, 12, some(100, "new"))
+	}
+}
+
+// A commit into a file that was closed fails, small or large.
+func TestCommitWithoutAFile(t *testing.T) {
+	db := openWith(t, tempPath(t), inParts)
+	if err := db.cur.b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int{1, 100} {
+		if err := db.Commit(Meta{Index: 1}, some(n, "v").all); !errors.Is(err, berrors.ErrDatabaseNotOpen) {
+			t.Errorf("%d records: %v", n, err)
+		}
 	}
 }
 
