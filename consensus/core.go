@@ -35,6 +35,8 @@ type core struct {
 	// into an entry.
 	foreign      [][]byte
 	foreignBytes int64
+	// entry is the last entry that was made, to be made anew: raft copies it.
+	entry []byte
 	// taken is the highest command number accepted from each process in
 	// takenTerm, with all before it: a forward that is repeated is dropped by
 	// it, and so is one that comes after one that was lost.

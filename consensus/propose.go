@@ -33,7 +33,10 @@ func (c *core) proposeEntry() bool {
 	if open := c.lastIndex - min(c.pending.commit.Load(), c.lastIndex); open >= c.limits.Pipeline && size < c.limits.EntryBytes {
 		return false
 	}
-	data := appendEntryHeader(make([]byte, 0, size), c.cfg.Wall())
+	if cap(c.entry) < size || cap(c.entry) > 2*c.limits.EntryBytes {
+		c.entry = make([]byte, 0, size)
+	}
+	data := appendEntryHeader(c.entry[:0], c.cfg.Wall())
 	for _, g := range c.foreign[:groups] {
 		data = append(data, g...)
 	}
@@ -41,6 +44,7 @@ func (c *core) proposeEntry() bool {
 		c.pending.hand(c.queue[:n], c.term)
 		data = appendGroup(data, c.cfg.ID, c.cfg.Nonce, c.queue[:n])
 	}
+	c.entry = data
 	if err := c.raw.Propose(data); err != nil {
 		// Too much is uncommitted, or leadership is being handed over.
 		c.pending.unhand(c.queue[:n])

@@ -1,6 +1,7 @@
 package consensus
 
 import (
+	"bytes"
 	"testing"
 	"time"
 
@@ -67,5 +68,31 @@ func TestRaftLimits(t *testing.T) {
 	}
 	if sent < inflight/2 || sent > inflight+3*kib {
 		t.Errorf("%d bytes are on their way to a silent follower, the limit is %d", sent, inflight)
+	}
+}
+
+// TestRaftCopiesProposals: what is proposed may be overwritten then, as
+// proposeEntry does.
+func TestRaftCopiesProposals(t *testing.T) {
+	l := newLab(t, 1, nil)
+	if !l.after(20, func() bool { return l.leader() != 0 && l.most() > 1 }) {
+		t.Fatal("no leader")
+	}
+	lab := l.cores[0]
+	for i := range 3 {
+		data := bytes.Repeat([]byte{byte('a' + i)}, 100)
+		p := &proposal{data: data, deadline: l.now.Add(time.Hour), done: func(any, error) {}}
+		lab.c.propose(l.now, []*proposal{p})
+		first := &lab.c.entry[0]
+		lab.c.propose(l.now, nil)
+		l.run(lab)
+		for k := range lab.c.entry {
+			lab.c.entry[k] = 0xff
+		}
+		log := lab.log.state()
+		last := log.entries[len(log.entries)-1].GetData()
+		if !bytes.Contains(last, data) || &last[0] == first {
+			t.Fatalf("the entry is %q", last)
+		}
 	}
 }

@@ -108,7 +108,7 @@ func loadStore(db State) (*store.Store, error) {
 		return store.New(), nil
 	}
 	l := store.NewLoader()
-	if err := db.Load(copying(l.Add)); err != nil {
+	if err := db.Load(l.Add); err != nil {
 		return nil, fmt.Errorf("server: load the checkpoint at index %d: %w", meta.Index, err)
 	}
 	st, err := l.Finish(meta.Index)
@@ -116,16 +116,6 @@ func loadStore(db State) (*store.Store, error) {
 		return nil, fmt.Errorf("server: the checkpoint at index %d: %w", meta.Index, err)
 	}
 	return st, nil
-}
-
-// copying gives add records of its own: the store keeps values, what calls
-// the result reuses them.
-func copying(add func(k, v []byte) error) func(k, v []byte) error {
-	return func(k, v []byte) error {
-		b := make([]byte, 0, len(k)+len(v))
-		b = append(append(b, k...), v...)
-		return add(b[:len(k):len(k)], b[len(k):])
-	}
 }
 
 // setStore makes st the state. mu is held, or nobody else knows m yet.

@@ -83,7 +83,6 @@ func (m *Machine) stage(meta Meta, r io.Reader) (Stage, *store.Store, error) {
 // commits the stage once the store has found them whole.
 func fillStage(stage Stage, in *checkpoint.Reader, index uint64) (*store.Store, error) {
 	l := store.NewLoader()
-	add := copying(l.Add)
 	for {
 		k, v, err := in.Next()
 		if err == io.EOF {
@@ -93,7 +92,7 @@ func fillStage(stage Stage, in *checkpoint.Reader, index uint64) (*store.Store, 
 			err = stage.Put(k, v)
 		}
 		if err == nil {
-			err = add(k, v)
+			err = l.Add(k, v)
 		}
 		if err != nil {
 			return nil, err

@@ -46,7 +46,7 @@ func memberOf(tree *store.Store, m MemberStatus, st Status) *doozerpb.Member {
 	at := "/ctl/node/" + strconv.FormatUint(m.ID, 10) + "/"
 	text := func(name string) string {
 		if e, err := tree.Get(at+name, 0); err == nil {
-			return string(e.Value)
+			return string(e.Value())
 		}
 		return ""
 	}

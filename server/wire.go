@@ -64,30 +64,30 @@ func appendLen(b []byte, num protowire.Number, n int) []byte {
 
 // fileSize is the length of what appendFile appends: e as a File.
 func fileSize(e *store.Event) int {
-	return bytesSize(len(e.Path)) + bytesSize(len(e.Value)) + uintSize(uint64(e.Rev)) +
-		uintSize(uint64(len(e.Value))) + uintSize(uint64(e.Time)) +
-		bytesSize(len(e.Author)) + bytesSize(len(e.Message)) + 2
+	return bytesSize(len(e.Path)) + bytesSize(len(e.Value())) + uintSize(uint64(e.Rev)) +
+		uintSize(uint64(len(e.Value()))) + uintSize(uint64(e.Time)) +
+		bytesSize(len(e.Author())) + bytesSize(len(e.Message())) + 2
 }
 
 func appendFile(b []byte, e *store.Event) []byte {
 	b = appendBytes(b, 1, e.Path)
-	b = appendBytes(b, 2, e.Value)
+	b = appendBytes(b, 2, e.Value())
 	b = appendUint(b, 3, uint64(e.Rev))
-	b = appendUint(b, 5, uint64(len(e.Value)))
+	b = appendUint(b, 5, uint64(len(e.Value())))
 	b = appendUint(b, 6, uint64(e.Time))
-	b = appendBytes(b, 7, e.Author)
-	b = appendBytes(b, 8, e.Message)
+	b = appendBytes(b, 7, e.Author())
+	b = appendBytes(b, 8, e.Message())
 	return appendUint(b, 9, 1)
 }
 
 // eventSize is the length of e as an Event.
 func eventSize(e *store.Event) int {
 	n := bytesSize(len(e.Path)) + uintSize(uint64(e.Rev)) + uintSize(uint64(e.Time)) +
-		bytesSize(len(e.Author)) + bytesSize(len(e.Message))
+		bytesSize(len(e.Author())) + bytesSize(len(e.Message()))
 	if e.Del {
 		return n + 2
 	}
-	return n + bytesSize(len(e.Value)) + uintSize(uint64(len(e.Value)))
+	return n + bytesSize(len(e.Value())) + uintSize(uint64(len(e.Value())))
 }
 
 // watchEventBytes returns e as a whole `events` field of a WatchResponse.
@@ -100,13 +100,13 @@ func watchEventBytes(e *store.Event) []byte {
 	}
 	b = appendBytes(b, 2, e.Path)
 	if !e.Del {
-		b = appendBytes(b, 3, e.Value)
+		b = appendBytes(b, 3, e.Value())
 	}
 	b = appendUint(b, 4, uint64(e.Rev))
 	b = appendUint(b, 5, uint64(e.Time))
-	b = appendBytes(b, 6, e.Author)
-	b = appendBytes(b, 7, e.Message)
-	return appendUint(b, 8, uint64(len(e.Value)))
+	b = appendBytes(b, 6, e.Author())
+	b = appendBytes(b, 7, e.Message())
+	return appendUint(b, 8, uint64(len(e.Value())))
 }
 
 // answer is what a request of a Do stream came to; one of its fields after
@@ -164,14 +164,14 @@ func fileOf(e *store.Event, value bool) *doozerpb.File {
 	f := &doozerpb.File{
 		Path:    e.Path,
 		Rev:     e.Rev,
-		Len:     int64(len(e.Value)),
+		Len:     int64(len(e.Value())),
 		Time:    e.Time,
-		Author:  e.Author,
-		Message: e.Message,
+		Author:  e.Author(),
+		Message: e.Message(),
 		Exists:  true,
 	}
 	if value {
-		f.Value = e.Value
+		f.Value = e.Value()
 	}
 	return f
 }
@@ -193,7 +193,7 @@ func fileOfInfo(i store.Info, e *store.Event) *doozerpb.File {
 		f.Rev, f.Hash = 0, i.Hash
 	}
 	if e != nil {
-		f.Value = e.Value
+		f.Value = e.Value()
 	}
 	return f
 }
@@ -203,14 +203,14 @@ func eventOf(e *store.Event, value bool) *doozerpb.Event {
 		Path:    e.Path,
 		Rev:     e.Rev,
 		Time:    e.Time,
-		Author:  e.Author,
-		Message: e.Message,
-		Len:     int64(len(e.Value)),
+		Author:  e.Author(),
+		Message: e.Message(),
+		Len:     int64(len(e.Value())),
 	}
 	if e.Del {
 		out.Kind = doozerpb.Event_DEL
 	} else if value {
-		out.Value = e.Value
+		out.Value = e.Value()
 	}
 	return out
 }

@@ -14,9 +14,9 @@ import (
 func wireEvents() []*store.Event {
 	return []*store.Event{
 		{Path: "/a", Rev: 1},
-		{Path: "/a/b", Value: []byte("v"), Rev: 127, Time: 128, Author: "x", Message: "m", Last: true},
-		{Path: "/long", Value: bytes.Repeat([]byte("v"), 70_000), Rev: math.MaxInt64, Time: math.MaxInt64, Author: "who:1"},
-		{Path: "/gone", Del: true, Rev: 300, Time: 5, Message: "bye"},
+		store.Event{Path: "/a/b", Rev: 127, Time: 128, Last: true}.With([]byte("v"), "x", "m"),
+		store.Event{Path: "/long", Rev: math.MaxInt64, Time: math.MaxInt64}.With(bytes.Repeat([]byte("v"), 70_000), "who:1", ""),
+		store.Event{Path: "/gone", Del: true, Rev: 300, Time: 5}.With(nil, "", "bye"),
 	}
 }
 

@@ -19,6 +19,9 @@ type Result struct {
 // commands of one entry have the same. now is when the leader proposed it,
 // nanoseconds since 1970; log time is the highest so far.
 //
+// The list of events is the store's own until the next Apply; the events stay as
+// they are.
+//
 // Apply never panics. A command that does not decode, has no sound form or a
 // lower index than the one before is refused and, but for log time and index,
 // changes nothing. Apply copies what it keeps, once: neither the store, nor the
@@ -81,24 +84,19 @@ func (s *Store) write(c *Command) (Result, []*Event) {
 	if len(c.Ops) == 0 {
 		return Result{Rev: s.rev}, nil
 	}
-	first, events := newEvents(len(c.Ops))
-	nodes := s.nodesOf[:0]
-	author, message := s.authors.share(c.Author), s.messages.share(c.Message)
+	events, nodes := s.events[:0], s.nodesOf[:0]
+	who := s.origins.share(c.Author, c.Message)
 	for i := range c.Ops {
-		n, err := s.target(&c.Ops[i])
+		n, path, err := s.target(s.lookup(c.Ops[i].Path), &c.Ops[i])
 		if err != nil {
 			s.undo(nodes, events)
 			err.Index, err.Op = i, true
 			return refused(err)
 		}
-		e := first
-		if i > 0 {
-			e = new(Event)
-		}
-		*e = Event{Path: n.path, Rev: s.rev + 1, Time: s.time, Author: author, Message: message,
+		e := &Event{Path: path, Rev: s.rev + 1, Time: s.time, origin: who,
 			Del: c.Ops[i].Del, ordinal: uint8(i), Last: i == len(c.Ops)-1}
 		if !e.Del {
-			e.Value = bytes.Clone(c.Ops[i].Value)
+			e.setValue(bytes.Clone(c.Ops[i].Value))
 		}
 		e.finish()
 		s.link(n, e)
@@ -111,6 +109,7 @@ func (s *Store) write(c *Command) (Result, []*Event) {
 		s.forget(nodes[i])
 	}
 	clear(nodes)
+	s.events = events
 	s.slide()
 	s.compact()
 	return Result{Rev: s.rev}, events
@@ -138,6 +137,7 @@ func (s *Store) undo(nodes []*node, events []*Event) {
 		s.unlink(nodes[i], events[i])
 	}
 	clear(nodes)
+	clear(events)
 }
 
 // holds returns nil if c holds, or the error of a write whose condition it is.
@@ -169,23 +169,24 @@ func (s *Store) holds(c *Condition) *Error {
 	return err
 }
 
-// target returns the node that op is about to change, made if need be, or why
-// op can't be done.
-func (s *Store) target(op *Op) (*node, *Error) {
-	n := s.lookup(op.Path)
+// target returns the node that op is about to change, and its path, or why op
+// can't be done. n is what there is at op.Path; if it is nil a node is made, which
+// is to get its first version before anything else happens.
+func (s *Store) target(n *node, op *Op) (*node, string, *Error) {
 	switch {
 	case n != nil && n.isDir():
-		return nil, &Error{Code: IsDir, Path: strings.Clone(op.Path)}
+		return nil, "", &Error{Code: IsDir, Path: strings.Clone(op.Path)}
 	case n != nil && n.file() != nil:
-		return n, nil
+		return n, n.path(), nil
 	case op.Del:
-		return nil, &Error{Code: NoEnt, Path: strings.Clone(op.Path)}
+		return nil, "", &Error{Code: NoEnt, Path: strings.Clone(op.Path)}
 	case s.belowFile(op.Path):
-		return nil, &Error{Code: NotDir, Path: strings.Clone(op.Path)}
+		return nil, "", &Error{Code: NotDir, Path: strings.Clone(op.Path)}
 	case n != nil:
-		return n, nil
+		return n, n.path(), nil
 	}
-	return s.ensure(strings.Clone(op.Path)), nil
+	path := strings.Clone(op.Path)
+	return s.makeNode(path), path, nil
 }
 
 // belowFile reports whether path, which is neither a file nor a directory, lies
@@ -194,7 +195,7 @@ func (s *Store) target(op *Op) (*node, *Error) {
 func (s *Store) belowFile(path string) bool {
 	for path != "" {
 		path = parentKey(path)
-		if n := s.nodes[path]; n != nil {
+		if n := s.nodes.get(path); n != nil {
 			if n.file() != nil {
 				return true
 			}

@@ -133,12 +133,12 @@ func TestEvents(t *testing.T) {
 	}
 	for i, want := range []string{"/b 2 false false", "/old  true false", "/a  false true"} {
 		e := events[i]
-		got := fmt.Sprintf("%s %s %v %v", e.Path, e.Value, e.Del, e.Last)
-		if got != want || e.Rev != 2 || e.Time != r.now || e.Author != "ann" || e.Message != "why" || e.Ordinal() != i || e.Hash() == 0 {
+		got := fmt.Sprintf("%s %s %v %v", e.Path, e.Value(), e.Del, e.Last)
+		if got != want || e.Rev != 2 || e.Time != r.now || e.Author() != "ann" || e.Message() != "why" || e.Ordinal() != i || e.Hash() == 0 {
 			t.Errorf("%d: %+v, want %s", i, e, want)
 		}
 	}
-	if events[1].Value != nil || events[2].Value == nil {
+	if events[1].Value() != nil || events[2].Value() == nil {
 		t.Error("a deletion has a value, or an empty file none")
 	}
 }
@@ -168,7 +168,7 @@ func TestApplyCopies(t *testing.T) {
 		t.Errorf("error with path %q", res.Err.Path)
 	}
 	e, err := s.Get("/dir/file", 0)
-	if err != nil || string(e.Value) != "value" || e.Author != "ann" || e.Message != "why" || cap(e.Value) > 16 {
+	if err != nil || string(e.Value()) != "value" || e.Author() != "ann" || e.Message() != "why" || cap(e.Value()) > 16 {
 		t.Errorf("%+v %v", e, err)
 	}
 	if len(s.scratch.Ops) != 0 || s.scratch.Author != "" || s.scratch.Ops[:1][0].Path != "" {
@@ -281,7 +281,7 @@ func TestHistoryBytes(t *testing.T) {
 	}
 	r.must("/small=1")
 	checkInvariants(t, r.s)
-	if e, err := r.s.Get("/big", 0); err != nil || len(e.Value) != 1<<20 {
+	if e, err := r.s.Get("/big", 0); err != nil || len(e.Value()) != 1<<20 {
 		t.Fatal("the file itself is gone")
 	}
 }
@@ -328,25 +328,28 @@ func TestLargeDirectory(t *testing.T) {
 	}
 }
 
-// TestInterned bounds the table and keeps the strings right.
-func TestInterned(t *testing.T) {
-	table := interned{}
+// TestOrigins bounds the table and keeps the strings right.
+func TestOrigins(t *testing.T) {
+	table := origins{}
 	for i := range 10 * maxInterned {
 		v := fmt.Sprint("author ", i)
-		if table.share(v) != v || len(table.known) > maxInterned {
+		if *table.share(v, "m") != (origin{v, "m"}) || len(table.known) > maxInterned {
 			t.Fatalf("%s: %d strings", v, len(table.known))
 		}
 	}
-	if long := strings.Repeat("x", maxInternedLen+1); table.share(long) != long || len(table.known) > maxInterned {
+	if long := strings.Repeat("x", maxInternedLen+1); *table.share("a", long) != (origin{"a", long}) || len(table.known) > maxInterned {
 		t.Fatal("a long string")
+	}
+	if table.share("", "") != nil || table.share("a", "b") != table.share("a", "b") || *table.share("a", "c") != (origin{"a", "c"}) {
+		t.Fatal("few strings")
 	}
 }
 
-// TestApplyAllocs holds a repeated write to its event and its value, and the
-// event with its list to the size class of the event alone.
+// TestApplyAllocs holds a repeated write to its event and its value, and what
+// there is a million of to its size.
 func TestApplyAllocs(t *testing.T) {
-	if n := unsafe.Sizeof(lone{}); n > 112 {
-		t.Errorf("the event of one operation has %d bytes", n)
+	if e, n := unsafe.Sizeof(Event{}), unsafe.Sizeof(node{}); e > 64 || n > 32 {
+		t.Errorf("an event has %d bytes, a node %d", e, n)
 	}
 	r := newRig(t)
 	r.configure(Config{History: 10})

@@ -126,9 +126,9 @@ func (s *Store) Uncapture(c *Capture) {
 // sortOut finds the versions that were made since the last Capture and are no
 // longer in the tree, after that Capture has become an earlier one: those
 // dropped in between are in drops.
-func (u *unsaved) sortOut(nodes map[string]*node) {
+func (u *unsaved) sortOut(nodes *table) {
 	u.puts = slices.DeleteFunc(u.puts, func(e *Event) bool {
-		n := nodes[e.Path]
+		n := nodes.get(e.Path)
 		return n == nil || n.version(e.Rev) != e
 	})
 	u.drops = slices.DeleteFunc(u.drops, func(d drop) bool { return d.rev > u.since })
@@ -164,7 +164,7 @@ func (c *Capture) Records(put func(key, value []byte) error, del func(key []byte
 			err = put(key, value)
 			buf = key
 		} else {
-			buf = appendVersionKey(buf[:0], v.path, v.rev)
+			buf = appendVersionKey(buf[:0], v.drop.path, v.drop.rev)
 			err = del(buf)
 		}
 		if err != nil {
@@ -174,14 +174,27 @@ func (c *Capture) Records(put func(key, value []byte) error, del func(key []byte
 	return nil
 }
 
-// capturedVersion is a version that was made, or with no event one that was
-// dropped. What its place in the order depends on is beside it: there may be a
-// million of them, all over the memory.
+// capturedVersion is a version that was made, or one that was dropped. What its
+// place in the order mostly depends on is beside it: there may be a million of
+// them, all over the memory.
 type capturedVersion struct {
 	start uint64 // of the path, after what all have in common
-	path  string
-	rev   int64
-	event *Event
+	event *Event // nil: it was dropped
+	drop  *drop
+}
+
+func (v *capturedVersion) path() string {
+	if v.event != nil {
+		return v.event.Path
+	}
+	return v.drop.path
+}
+
+func (v *capturedVersion) rev() int64 {
+	if v.event != nil {
+		return v.event.Rev
+	}
+	return v.drop.rev
 }
 
 // versions returns what became of versions, in order of path and rev.
@@ -189,32 +202,33 @@ func (c *Capture) versions() []capturedVersion {
 	vs := make([]capturedVersion, 0, len(c.puts)+len(c.drops))
 	for _, e := range c.puts {
 		if !e.dropped {
-			vs = append(vs, capturedVersion{path: e.Path, rev: e.Rev, event: e})
+			vs = append(vs, capturedVersion{event: e})
 		}
 	}
-	for _, d := range c.drops {
-		vs = append(vs, capturedVersion{path: d.path, rev: d.rev})
+	for i := range c.drops {
+		vs = append(vs, capturedVersion{drop: &c.drops[i]})
 	}
 	if len(vs) == 0 {
 		return nil
 	}
-	common := len(vs[0].path)
+	first := vs[0].path()
+	common := len(first)
 	for i := range vs {
-		common = commonPrefix(vs[0].path[:common], vs[i].path)
+		common = commonPrefix(first[:common], vs[i].path())
 	}
 	for i := range vs {
 		var start [8]byte
-		copy(start[:], vs[i].path[common:])
+		copy(start[:], vs[i].path()[common:])
 		vs[i].start = binary.BigEndian.Uint64(start[:])
 	}
 	slices.SortFunc(vs, func(a, b capturedVersion) int {
 		if a.start != b.start {
 			return cmp.Compare(a.start, b.start)
 		}
-		if order := strings.Compare(a.path, b.path); order != 0 {
+		if order := strings.Compare(a.path(), b.path()); order != 0 {
 			return order
 		}
-		return cmp.Compare(a.rev, b.rev)
+		return cmp.Compare(a.rev(), b.rev())
 	})
 	return vs
 }

@@ -62,9 +62,9 @@ func (c *children) search(name string) (chunk, i int) {
 }
 
 // insert adds n, whose name no other has.
-func (c *children) insert(n *node) {
+func (c *children) insert(n *node, name string) {
 	c.n++
-	k, i := c.search(n.name())
+	k, i := c.search(name)
 	if k == len(c.chunks) {
 		if k == 0 || len(c.chunks[k-1]) == maxChunk {
 			c.chunks = append(c.chunks, []*node{n})

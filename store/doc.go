@@ -53,7 +53,7 @@
 //
 // # Tree
 //
-// A node stands for a path and is found by it in one map. It has the path's
+// A node stands for a path and is found by it in one table. It has the path's
 // versions, and if nodes lie below it, a directory: its children in order of
 // their names, how many of them are present, and the sum of the hashes of all
 // files below. A write changes the sums of its ancestors, and stops counting
@@ -93,11 +93,11 @@
 //
 // # Costs
 //
-// A write of a file that exists takes a search in a map, a copy of the value,
+// A write of a file that exists takes a search in a table, a copy of the value,
 // its hash, and a step for each directory above; a new file also takes a place
 // among its siblings, by binary search. What leaves the window is paid for by
-// what enters it, version by version. A file of 256 bytes takes about 520 bytes
-// in all. Get is one search in a map, at a past rev also one among the file's
+// what enters it, version by version. A file of 256 bytes takes about 420 bytes
+// in all. Get is one search in the table, at a past rev also one among the file's
 // versions. Capture is O(1) but for the clients that changed.
 //
 // # Limits

@@ -160,15 +160,18 @@ func sameRecords(t testing.TB, what string, got, want records) {
 func checkInvariants(t testing.TB, s *Store) {
 	t.Helper()
 	var files, versions int64
+	nodes := 0
 	var sum uint64
-	for path, n := range s.nodes {
-		if n.path != path {
-			t.Fatalf("node %q is at %q", n.path, path)
+	for n := range s.nodes.all() {
+		path := n.path()
+		if s.nodes.get(path) != n {
+			t.Fatalf("node %q is not found", path)
 		}
+		nodes++
 		if (n.parent == nil) != (path == "") || n != s.root && n.head == nil && n.dir == nil {
 			t.Fatalf("node %q is an orphan, or empty", path)
 		}
-		for i, e := range append(slices.Clone(n.old), n.head) {
+		for i, e := range append(slices.Clone(n.old()), n.head) {
 			if e == nil {
 				continue
 			}
@@ -187,6 +190,9 @@ func checkInvariants(t testing.TB, s *Store) {
 		if n.dir != nil {
 			checkDirectory(t, s, n)
 		}
+	}
+	if nodes != s.nodes.n {
+		t.Fatalf("%d nodes, counted %d", s.nodes.n, nodes)
 	}
 	if files != s.files || versions != s.versions || sum != s.sum {
 		t.Fatalf("files %d versions %d, counted %d %d", s.files, s.versions, files, versions)
@@ -215,10 +221,10 @@ func checkDirectory(t testing.TB, s *Store, n *node) {
 			break
 		}
 		kids++
-		if kid.path <= last || kid.parent != n || s.nodes[kid.path] != kid {
-			t.Fatalf("child %q of %q is out of order or place", kid.path, n.path)
+		if kid.path() <= last || kid.parent != n || s.nodes.get(kid.path()) != kid {
+			t.Fatalf("child %q of %q is out of order or place", kid.path(), n.path())
 		}
-		last = kid.path
+		last = kid.path()
 		if f := kid.file(); f != nil {
 			hash += f.hash
 			entries++
@@ -233,14 +239,14 @@ func checkDirectory(t testing.TB, s *Store, n *node) {
 			present = append(present, kid)
 		}
 		if kid.isDir() && kid.file() != nil {
-			t.Fatalf("%q is a file and a directory", kid.path)
+			t.Fatalf("%q is a file and a directory", kid.path())
 		}
 	}
 	if kids == 0 && n != s.root || hash != n.dir.hash || entries != n.dir.entries {
-		t.Fatalf("directory %q: %d of %d entries, or another hash", n.path, n.dir.entries, entries)
+		t.Fatalf("directory %q: %d of %d entries, or another hash", n.path(), n.dir.entries, entries)
 	}
 	if d := n.dir; d.kids.n != kids {
-		t.Fatalf("directory %q: %d children, counted %d", n.path, kids, d.kids.n)
+		t.Fatalf("directory %q: %d children, counted %d", n.path(), kids, d.kids.n)
 	} else if d.present != nil {
 		var kept []*node
 		for cur := d.present.seek(""); ; {
@@ -251,12 +257,12 @@ func checkDirectory(t testing.TB, s *Store, n *node) {
 			kept = append(kept, kid)
 		}
 		if !slices.Equal(kept, present) || d.present.n != len(present) {
-			t.Fatalf("directory %q: %d present, kept %d", n.path, len(present), len(kept))
+			t.Fatalf("directory %q: %d present, kept %d", n.path(), len(present), len(kept))
 		}
 	}
 	for i, c := range n.dir.past {
 		if c.rev <= s.oldest || i > 0 && c.rev <= n.dir.past[i-1].rev {
-			t.Fatalf("directory %q: counts %v, oldest %d", n.path, n.dir.past, s.oldest)
+			t.Fatalf("directory %q: counts %v, oldest %d", n.path(), n.dir.past, s.oldest)
 		}
 	}
 }

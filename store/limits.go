@@ -79,7 +79,7 @@ const (
 	// eventOverhead is what an event costs in the window beside its path,
 	// value, author and message: the structures that hold it.
 	eventOverhead = 128
-	// maxInterned is how many authors, or messages, are shared between events.
+	// maxInterned is how many pairs of author and message events share.
 	// When the table is full it starts over; only memory depends on it.
 	maxInterned = 1024
 	// maxInternedLen is the longest string that is worth a look in the table.

@@ -86,7 +86,7 @@ func (l *Loader) addMeta(key, value []byte) error {
 // It returns what is wrong with it.
 func (l *Loader) addVersion(key, value []byte) string {
 	s := l.s
-	d, fault := decodeEvent(key, value)
+	d, from, fault := decodeEvent(key, value)
 	switch {
 	case fault != "":
 		return fault
@@ -95,9 +95,9 @@ func (l *Loader) addVersion(key, value []byte) string {
 	case d.Rev <= s.oldest && d.Del:
 		return "a deletion that is not in the window"
 	}
-	e := &Event{Path: d.Path, Value: bytes.Clone(d.Value), Rev: d.Rev, Time: d.Time,
-		Author: s.authors.share(d.Author), Message: s.messages.share(d.Message),
+	e := &Event{Path: d.Path, Rev: d.Rev, Time: d.Time, origin: s.origins.share(from.author, from.message),
 		ordinal: d.ordinal, Del: d.Del, Last: d.Last}
+	e.setValue(bytes.Clone(d.Value()))
 	e.finish()
 	if e.Rev > s.oldest {
 		// Versions of one path come one after another and share its string.
@@ -109,29 +109,30 @@ func (l *Loader) addVersion(key, value []byte) string {
 		l.recent = append(l.recent, e)
 		return ""
 	}
-	if n := s.lookup(e.Path); n != nil && n.head != nil {
+	n := s.lookup(e.Path)
+	if n != nil && n.head != nil {
 		return "a second version that is not in the window"
 	}
-	if err := s.replay(e, s.oldest); err != nil {
+	if _, err := s.replay(n, e, s.oldest); err != nil {
 		return err.Error()
 	}
 	return ""
 }
 
-// replay puts e into the tree as Apply would, or refuses it as Apply would. What
-// it changes in directories counts as of rev: bases come in order of their
-// paths, and all that matters is that they were there when the window began.
-func (s *Store) replay(e *Event, rev int64) *Error {
-	n, err := s.target(&Op{Path: e.Path, Del: e.Del})
+// replay puts e into the tree as Apply would, or refuses it as Apply would. n is
+// what there is at its path; it returns what there is then. What it changes in
+// directories counts as of rev: bases come in order of their paths, and all that
+// matters is that they were there when the window began.
+func (s *Store) replay(n *node, e *Event, rev int64) (*node, *Error) {
+	n, path, err := s.target(n, &Op{Path: e.Path, Del: e.Del})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	e.Path = n.path
-	s.replace(n, rev, n.file(), live(e))
-	n.push(e)
+	e.Path = path
+	s.linkAt(n, e, rev)
 	s.versions++
 	s.sum += e.hash
-	return nil
+	return n, nil
 }
 
 // Finish returns the store of the records, as it was when index had been
@@ -155,7 +156,7 @@ func (l *Loader) Finish(index uint64) (*Store, error) {
 	if s.rev-s.oldest > 1 && s.window.full(&s.config) {
 		return nil, fmt.Errorf("%w: the window has %d revs and %d bytes", ErrDamaged, s.window.revs, s.window.bytes)
 	}
-	for _, n := range s.nodes {
+	for n := range s.nodes.all() {
 		if n.dir != nil {
 			n.dir.trim(s.oldest)
 		}
@@ -188,10 +189,11 @@ func (l *Loader) finishWindow() error {
 		if e.Rev != rev || e.ordinal != ordinal {
 			return damaged(key(), "it does not follow the change before")
 		}
-		if err := s.replay(e, e.Rev); err != nil {
+		n, err := s.replay(s.lookup(e.Path), e, e.Rev)
+		if err != nil {
 			return damaged(key(), err.Error())
 		}
-		s.window.push(s.nodes[e.Path], e)
+		s.window.push(n, e)
 		if ordinal++; e.Last {
 			rev, ordinal = rev+1, 0
 		}

@@ -5,24 +5,31 @@ import (
 	"strings"
 )
 
-// node is a path that is, or in the window was, a file or a directory.
+// node is a path that is, or in the window was, a file or a directory. There are
+// as many as files: it has 32 bytes.
 //
-// Invariants: head is the newest version and old the ones before it, oldest
-// first; of all of them only the first may have a rev <= Oldest, and it is no
-// deletion. dir is not nil if and only if a node lies below (and of the root).
-// A node other than the root has a head or a dir. At any rev of the window a
-// node is a file, or a directory, or neither, never both.
+// Invariants: head is the newest version and past the ones before it; of all of
+// them only the first may have a rev <= Oldest, and it is no deletion. dir is not
+// nil if and only if a node lies below (and of the root). A node other than the
+// root has a head or a dir, and the path is the one's or the other's. At any rev
+// of the window a node is a file, or a directory, or neither, never both.
 type node struct {
-	path   string // shared with all versions; empty for the root
 	parent *node
 	head   *Event
-	old    []*Event
+	past   *past // nil if there are none
 	dir    *directory
+}
+
+// past are the versions of a file before its newest, oldest first; at least one.
+type past struct {
+	list  []*Event
+	first [1]*Event // list's array as long as it is one version, as it mostly is
 }
 
 // directory is the part of a node that only directories need. It outlives the
 // directory it describes for as long as the window remembers a file below.
 type directory struct {
+	path    string // empty for the root
 	kids    children
 	present *children // those of kids that are there; nil where they are not kept
 	hash    uint64    // sum over the files below, at any depth
@@ -35,8 +42,33 @@ type directory struct {
 // count says how many entries a directory had until the change of a rev.
 type count struct{ rev, before int64 }
 
+// path returns n's path, empty for the root. Versions share the string.
+func (n *node) path() string {
+	if n.head != nil {
+		return n.head.Path
+	}
+	return n.dir.path
+}
+
 // name returns n's name in its directory.
-func (n *node) name() string { return n.path[len(n.parent.path)+1:] }
+func (n *node) name() string { return n.path()[len(n.parent.dir.path)+1:] }
+
+// old returns the versions before the newest, oldest first.
+func (n *node) old() []*Event {
+	if n.past == nil {
+		return nil
+	}
+	return n.past.list
+}
+
+// setOld replaces them by a part of what there was.
+func (n *node) setOld(list []*Event) {
+	if len(list) == 0 {
+		n.past = nil
+	} else {
+		n.past.list = list
+	}
+}
 
 // file returns the present file at n, nil if there is none.
 func (n *node) file() *Event { return live(n.head) }
@@ -60,11 +92,12 @@ func (n *node) version(rev int64) *Event {
 	if n.head == nil || n.head.Rev <= rev {
 		return n.head
 	}
-	i := sort.Search(len(n.old), func(i int) bool { return n.old[i].Rev > rev })
+	old := n.old()
+	i := sort.Search(len(old), func(i int) bool { return old[i].Rev > rev })
 	if i == 0 {
 		return nil
 	}
-	return n.old[i-1]
+	return old[i-1]
 }
 
 // fileAt returns the file at n as it was at rev, nil if there was none.
@@ -113,7 +146,14 @@ func (d *directory) trim(oldest int64) {
 // push makes e the newest version.
 func (n *node) push(e *Event) {
 	if n.head != nil {
-		n.old = append(n.old, n.head)
+		if n.past == nil {
+			n.past = new(past)
+			n.past.list = n.past.first[:0]
+		}
+		n.past.list = append(n.past.list, n.head)
+		if len(n.past.list) > 1 {
+			n.past.first[0] = nil // the list has an array of its own
+		}
 	}
 	n.head = e
 }
@@ -121,17 +161,18 @@ func (n *node) push(e *Event) {
 // pop removes the newest version.
 func (n *node) pop() {
 	n.head = nil
-	if last := len(n.old) - 1; last >= 0 {
-		n.head = n.old[last]
-		n.old[last] = nil
-		n.old = n.old[:last]
+	if old := n.old(); len(old) > 0 {
+		last := len(old) - 1
+		n.head = old[last]
+		old[last] = nil
+		n.setOld(old[:last])
 	}
 }
 
 // oldest returns the oldest version.
 func (n *node) oldest() *Event {
-	if len(n.old) > 0 {
-		return n.old[0]
+	if n.past != nil {
+		return n.past.list[0]
 	}
 	return n.head
 }
@@ -142,52 +183,62 @@ const maxShift = 16
 
 // shift removes the oldest version.
 func (n *node) shift() {
-	switch k := len(n.old); {
+	old := n.old()
+	switch k := len(old); {
 	case k == 0:
 		n.head = nil
 	case k > maxShift:
-		n.old[0] = nil
-		n.old = n.old[1:]
+		old[0] = nil
+		n.setOld(old[1:])
 	default:
-		copy(n.old, n.old[1:])
-		n.old[k-1] = nil
-		n.old = n.old[:k-1]
+		copy(old, old[1:])
+		old[k-1] = nil
+		n.setOld(old[:k-1])
 	}
 }
 
 // Nodes come with the first version at or below them and go with the last, so
 // that a path which nobody uses any more costs nothing.
 
-// ensure returns the node at key path, made with its directories if it is not
-// there. It keeps path.
-func (s *Store) ensure(path string) *node {
-	if n := s.nodes[path]; n != nil {
-		return n
-	}
-	n := &node{path: path}
-	s.nodes[path] = n
+// makeNode makes the node at key path, and of the directories above those that
+// are not there. It keeps path. The node has no version yet.
+func (s *Store) makeNode(path string) *node {
+	n := new(node)
 	up := parentKey(path)
-	n.parent = s.nodes[up]
+	n.parent = s.nodes.get(up)
 	if n.parent == nil {
-		n.parent = s.ensure(strings.Clone(up))
+		up = strings.Clone(up)
+		n.parent = s.makeNode(up)
 	}
 	if n.parent.dir == nil {
-		n.parent.dir = new(directory)
+		if n.parent.head != nil {
+			up = n.parent.head.Path
+		}
+		n.parent.dir = &directory{path: up}
 	}
-	n.parent.dir.kids.insert(n)
+	n.parent.dir.kids.insert(n, path[len(up)+1:])
+	s.nodes.add(path, n)
 	return n
 }
 
 // prune removes n from the tree if nothing is left of it, and then what held
-// it, if that was all it held.
-func (s *Store) prune(n *node) {
-	for n.head == nil && n.dir == nil && n.parent != nil {
+// it, if that was all it held. e was its last version.
+func (s *Store) prune(n *node, e *Event) {
+	if n.head != nil || n.dir != nil {
+		return
+	}
+	n.head = e // no version any more, but it tells the name until n is gone
+	for {
 		up := n.parent
-		delete(s.nodes, n.path)
+		s.nodes.remove(n.path())
 		up.dir.kids.remove(n)
 		up.dir.relax()
-		if up.dir.kids.empty() && up.parent != nil {
+		switch {
+		case !up.dir.kids.empty() || up.parent == nil:
+			return
+		case up.head != nil:
 			up.dir = nil
+			return
 		}
 		n = up
 	}
@@ -195,17 +246,25 @@ func (s *Store) prune(n *node) {
 
 // link puts e into the tree as the newest version of n. That neither makes a
 // directory of a file nor the other way round is for target to see to.
-func (s *Store) link(n *node, e *Event) {
-	s.replace(n, e.Rev, n.file(), live(e))
+func (s *Store) link(n *node, e *Event) { s.linkAt(n, e, e.Rev) }
+
+// linkAt does it as the change of another rev.
+func (s *Store) linkAt(n *node, e *Event, rev int64) {
+	from := n.file()
 	n.push(e)
+	s.replace(n, rev, from, live(e))
 }
 
 // unlink takes e, the newest version of n, out of the tree again. What link did
 // at the same rev before it must be undone after it.
 func (s *Store) unlink(n *node, e *Event) {
+	var before *Event
+	if old := n.old(); len(old) > 0 {
+		before = live(old[len(old)-1])
+	}
+	s.replace(n, e.Rev, live(e), before)
 	n.pop()
-	s.replace(n, e.Rev, live(e), n.file())
-	s.prune(n)
+	s.prune(n, e)
 }
 
 // replace keeps counts and hashes right when the present file at n changes from

@@ -26,7 +26,7 @@ func (d *directory) settle(child *node, by int64) {
 	past := int64(d.kids.n) - d.entries
 	switch {
 	case d.present != nil && by > 0:
-		d.present.insert(child)
+		d.present.insert(child, child.name())
 	case d.present != nil:
 		d.present.remove(child)
 	case past > minPast && past > mostPast*d.entries:
@@ -36,9 +36,9 @@ func (d *directory) settle(child *node, by int64) {
 			if n == nil {
 				break
 			}
-			// Of child it is known; its newest version may not be in place yet.
+			// Of child it is known; its newest version may still be in place.
 			if n == child && by > 0 || n != child && (n.file() != nil || n.isDir()) {
-				d.present.insert(n)
+				d.present.insert(n, n.name())
 			}
 		}
 		return

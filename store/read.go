@@ -67,7 +67,7 @@ func (s *Store) Stat(path string, rev int64) (Info, *Error) {
 
 // dirInfo describes the directory at n as it was at rev.
 func (s *Store) dirInfo(n *node, rev int64) Info {
-	info := Info{Path: n.path, IsDir: true}
+	info := Info{Path: n.path(), IsDir: true}
 	if n.parent == nil {
 		info.Path = "/"
 	}

@@ -137,13 +137,13 @@ func TestLongChain(t *testing.T) {
 		r.must(fmt.Sprintf("/hot=%d", i+1))
 		for rev := max(1, r.s.Oldest()); rev <= r.s.Rev(); rev += 1 + rev%7 {
 			e, err := r.s.Get("/hot", rev)
-			if err != nil || e.Rev != rev || string(e.Value) != fmt.Sprint(rev) {
+			if err != nil || e.Rev != rev || string(e.Value()) != fmt.Sprint(rev) {
 				t.Fatalf("at %d: %+v %v", rev, e, err)
 			}
 		}
 	}
-	if n := r.s.lookup("/hot"); len(n.old) != 100 {
-		t.Fatalf("%d old versions", len(n.old))
+	if n := r.s.lookup("/hot"); len(n.old()) != 100 {
+		t.Fatalf("%d old versions", len(n.old()))
 	}
 	r.configure(Config{History: 1})
 	checkInvariants(t, r.s)

@@ -207,25 +207,25 @@ func (e *Event) record() (key, value []byte) {
 // appendRecord is record in the array of b, if that is large enough. The key is
 // at its start.
 func (e *Event) appendRecord(b []byte) (key, value []byte) {
-	b = slices.Grow(b[:0], len(e.Path)+len(e.Author)+len(e.Message)+len(e.Value)+48)
+	b = slices.Grow(b[:0], len(e.Path)+len(e.Author())+len(e.Message())+int(e.length)+48)
 	b = appendVersionKey(b, e.Path, e.Rev)
 	n := len(b)
 	b = append(b, e.flags(), e.ordinal)
 	b = binary.AppendUvarint(b, uint64(e.Time))
-	b = appendString(b, e.Author)
-	b = appendString(b, e.Message)
+	b = appendString(b, e.Author())
+	b = appendString(b, e.Message())
 	if !e.Del {
-		b = appendBytes(b, e.Value)
+		b = appendBytes(b, e.Value())
 	}
 	return b[:n], b[n:]
 }
 
-// decodeEvent returns the event of a record, whose strings and value alias it,
-// or what is wrong with it.
-func decodeEvent(key, value []byte) (e Event, fault string) {
+// decodeEvent returns the event of a record, and its origin, whose strings and
+// value alias it, or what is wrong with it.
+func decodeEvent(key, value []byte) (e Event, from origin, fault string) {
 	i := slices.Index(key, 0)
 	if i < 0 || len(key) != i+9 {
-		return e, "its key does not decode"
+		return e, from, "its key does not decode"
 	}
 	e.Path = aliasString(key[1:i])
 	e.Rev = int64(binary.BigEndian.Uint64(key[i+1:]))
@@ -234,20 +234,20 @@ func decodeEvent(key, value []byte) (e Event, fault string) {
 	e.Del, e.Last = f&eventDel != 0, f&eventLast != 0
 	e.ordinal = d.byte()
 	e.Time = d.int63()
-	e.Author = d.string()
-	e.Message = d.string()
+	from.author = d.string()
+	from.message = d.string()
 	if !e.Del {
-		e.Value = d.bytes()
+		e.setValue(d.bytes())
 	}
 	switch {
 	case d.bad || len(d.b) > 0:
-		return e, "it does not decode"
+		return e, from, "it does not decode"
 	case e.Rev <= 0 || e.ordinal >= MaxOps:
-		return e, "its rev or place is out of range"
+		return e, from, "its rev or place is out of range"
 	case e.Path == "/" || pathFault(e.Path) != "":
-		return e, "its path is not well formed"
+		return e, from, "its path is not well formed"
 	}
-	return e, ""
+	return e, from, ""
 }
 
 // Snapshot calls put with all records in order of their keys, and returns its
@@ -276,7 +276,7 @@ func (s *Store) Snapshot(put func(key, value []byte) error) error {
 		nodes: s.nodes,
 		enter: func(*node) bool { return true },
 		visit: func(n *node) bool {
-			for _, e := range n.old {
+			for _, e := range n.old() {
 				if !one(e) {
 					return false
 				}

@@ -66,7 +66,7 @@ func (s *Store) List(dir string, sc *Scan, fn func(Info, *Event) bool) (more boo
 	if err != nil {
 		return false, err
 	}
-	prefix := d.path + "/"
+	prefix := d.path() + "/"
 	name := ""
 	if strings.HasPrefix(sc.After, prefix) {
 		name = sc.After[len(prefix):]
@@ -76,14 +76,14 @@ func (s *Store) List(dir string, sc *Scan, fn func(Info, *Event) bool) (more boo
 	visits := meter{limit: sc.Visits}
 	cur := d.dir.entriesOf(sc.Rev == s.rev).seek(name)
 	for n := cur.next(); n != nil; n = cur.next() {
-		if n.path <= sc.After {
+		if n.path() <= sc.After {
 			continue
 		}
 		if visits.full() || !s.listed(n, sc.Rev, fn) {
 			return true, nil
 		}
 		visits.spent++
-		sc.After = n.path
+		sc.After = n.path()
 	}
 	return false, nil
 }
@@ -122,20 +122,20 @@ func (s *Store) Find(g *Glob, sc *Scan, fn func(*Event) bool) (more bool, err *E
 		latest: rev == s.rev,
 		from:   max(sc.After, g.prefix),
 		stop:   func(path string) bool { return path > g.prefix && !strings.HasPrefix(path, g.prefix) },
-		enter:  func(n *node) bool { return n.isDirAt(rev) && g.reaches(n.path+"/") },
+		enter:  func(n *node) bool { return n.isDirAt(rev) && g.reaches(n.path()+"/") },
 		visit: func(n *node) bool {
-			if n.path <= sc.After {
+			if n.path() <= sc.After {
 				return true // one a level: on the way to where the scan goes on
 			}
 			if visits.full() {
 				return false
 			}
 			e := n.fileAt(rev)
-			if e != nil && g.Match(n.path) && !fn(e) {
+			if e != nil && g.Match(n.path()) && !fn(e) {
 				return false
 			}
-			visits.spent += g.weight(n.path)
-			sc.After = n.path
+			visits.spent += g.weight(n.path())
+			sc.After = n.path()
 			return true
 		},
 	}

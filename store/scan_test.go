@@ -50,8 +50,8 @@ func TestScanBound(t *testing.T) {
 	const visits = 50
 	s, _ := filled(t, 5_000)
 	var all []string // nodes below the root in order of path
-	for path := range s.nodes {
-		all = append(all, path)
+	for n := range s.nodes.all() {
+		all = append(all, n.path())
 	}
 	slices.Sort(all)
 	g := mustGlob(t, "/**/none")

@@ -13,7 +13,7 @@ type Store struct {
 	// volatile is config.Volatile, compiled.
 	volatile []*Glob
 
-	nodes    map[string]*node // by path; the root's is empty
+	nodes    *table // by path; the root's is empty
 	root     *node
 	files    int64  // present
 	versions int64  // in all nodes
@@ -22,21 +22,21 @@ type Store struct {
 	clients  clients
 	unsaved  unsaved
 
-	warm     warm
-	scratch  Command       // reused by Apply, empty in between
-	nodesOf  [MaxOps]*node // of the operations done so far; nil in between
-	authors  interned
-	messages interned
+	warm    warm
+	scratch Command       // reused by Apply, empty in between
+	nodesOf [MaxOps]*node // of the operations done so far; nil in between
+	events  []*Event      // of the last write, for Apply's caller
+	origins origins
 }
 
 // New returns an empty store at rev 0.
 func New() *Store {
 	s := &Store{
 		config: defaultConfig(),
-		nodes:  make(map[string]*node),
+		nodes:  newTable(),
 		root:   &node{dir: new(directory)},
 	}
-	s.nodes[""] = s.root
+	s.nodes.add("", s.root)
 	s.clients.init()
 	return s
 }
@@ -83,32 +83,35 @@ func (s *Store) lookup(path string) *node {
 	if path == "" {
 		return nil
 	}
-	return s.nodes[key(path)]
+	return s.nodes.get(key(path))
 }
 
-// interned shares equal strings between events. Authors are few; messages often
-// repeat. Which strings it has decides nothing but memory.
-type interned struct {
-	last  string // the one shared last: a client's writes come in runs
-	known map[string]string
+// origins shares equal origins between events. Authors are few; messages often
+// repeat. Which origins it has decides nothing but memory.
+type origins struct {
+	last  *origin // the one shared last: a client's writes come in runs
+	known map[origin]*origin
 }
 
-// share returns a string equal to v that does not alias it.
-func (t *interned) share(v string) string {
-	switch {
-	case v == t.last:
-		return t.last
-	case len(v) > maxInternedLen:
-		return strings.Clone(v)
+// share returns the origin of author and message, which does not alias them.
+func (t *origins) share(author, message string) *origin {
+	if author == "" && message == "" {
+		return nil
 	}
-	s, ok := t.known[v]
+	if t.last != nil && t.last.author == author && t.last.message == message {
+		return t.last
+	}
+	if len(author) > maxInternedLen || len(message) > maxInternedLen {
+		return &origin{strings.Clone(author), strings.Clone(message)}
+	}
+	o, ok := t.known[origin{author, message}]
 	if !ok {
 		if t.known == nil || len(t.known) >= maxInterned {
-			t.known = make(map[string]string)
+			t.known = make(map[origin]*origin)
 		}
-		s = strings.Clone(v)
-		t.known[s] = s
+		o = &origin{strings.Clone(author), strings.Clone(message)}
+		t.known[*o] = o
 	}
-	t.last = s
-	return s
+	t.last = o
+	return o
 }

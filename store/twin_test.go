@@ -151,8 +151,8 @@ func (w *twin) write(c Command) Result {
 	var events []*Event
 	for i, op := range c.Ops {
 		err := &Error{Path: op.Path, Index: i, Op: true}
-		e := &Event{Path: op.Path, Value: op.Value, Rev: w.rev() + 1, Time: w.time, Author: c.Author,
-			Message: c.Message, Del: op.Del, Last: i == len(c.Ops)-1, ordinal: uint8(i)}
+		e := Event{Path: op.Path, Rev: w.rev() + 1, Time: w.time, Del: op.Del, Last: i == len(c.Ops)-1,
+			ordinal: uint8(i)}.With(op.Value, c.Author, c.Message)
 		for up := parentKey(op.Path); up != ""; up = parentKey(up) {
 			if tree[up] != nil {
 				err.Code = NotDir
@@ -168,7 +168,7 @@ func (w *twin) write(c Command) Result {
 			return Result{Err: err}
 		}
 		if op.Del {
-			e.Value = nil
+			e.setValue(nil)
 			delete(tree, op.Path)
 		} else {
 			tree[op.Path] = e
@@ -221,7 +221,7 @@ func (w *twin) entries(dir string, rev int64) []string {
 		}
 		name, rest, below := strings.Cut(path[len(prefix):], "/")
 		if !below {
-			lines[name] = fmt.Sprintf("%s file %d %x %s", path, e.Rev, e.hash, e.Value)
+			lines[name] = fmt.Sprintf("%s file %d %x %s", path, e.Rev, e.hash, e.Value())
 			continue
 		}
 		if kids[name] == nil {
@@ -249,8 +249,8 @@ func sameEvent(a, b *Event) bool {
 	if a == nil || b == nil {
 		return a == b
 	}
-	return a.Path == b.Path && bytes.Equal(a.Value, b.Value) && a.Rev == b.Rev && a.Time == b.Time && a.Author == b.Author &&
-		a.Message == b.Message && a.Del == b.Del && a.Last == b.Last && a.ordinal == b.ordinal && a.hash == b.hash
+	return a.Path == b.Path && bytes.Equal(a.Value(), b.Value()) && a.Rev == b.Rev && a.Time == b.Time && a.Author() == b.Author() &&
+		a.Message() == b.Message() && a.Del == b.Del && a.Last == b.Last && a.ordinal == b.ordinal && a.hash == b.hash
 }
 
 // sameResult compares results; the state a failed condition named may be
@@ -476,7 +476,7 @@ func compareList(t *testing.T, r *rand.Rand, s *Store, w *twin, dir string, rev 
 			case i.IsDir:
 				got = append(got, fmt.Sprintf("%s dir %d %x", i.Path, i.Len, i.Hash))
 			default:
-				got = append(got, fmt.Sprintf("%s file %d %x %s", i.Path, i.Rev, i.Hash, e.Value))
+				got = append(got, fmt.Sprintf("%s file %d %x %s", i.Path, i.Rev, i.Hash, e.Value()))
 			}
 			return true
 		})

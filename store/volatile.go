@@ -39,16 +39,17 @@ func (s *Store) configure(c Config) {
 // And it must be all that its rev did: a rev is in the window whole or not at
 // all.
 func (s *Store) forget(n *node) {
-	k := len(n.old)
-	if k < 2 || !s.isVolatile(n.path) {
+	old := n.old()
+	k := len(old)
+	if k < 2 || !s.isVolatile(n.head.Path) {
 		return
 	}
-	e := n.old[k-1]
-	if e.Del || n.old[k-2].Del || e.ordinal > 0 || !e.Last {
+	e := old[k-1]
+	if e.Del || old[k-2].Del || e.ordinal > 0 || !e.Last {
 		return
 	}
-	n.old[k-1] = nil
-	n.old = n.old[:k-1]
+	old[k-1] = nil
+	n.setOld(old[:k-1])
 	s.window.forget(e)
 	s.drop(e)
 }

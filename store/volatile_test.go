@@ -21,7 +21,7 @@ func (r *rig) found(path string, rev int64) string {
 	e, err := r.s.Get(path, rev)
 	switch {
 	case err == nil:
-		return string(e.Value)
+		return string(e.Value())
 	case err.Code != NoEnt:
 		r.t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func (r *rig) changes(rev int64) []string {
 		if e.Del {
 			list = append(list, "-"+e.Path)
 		} else {
-			list = append(list, e.Path+"="+string(e.Value))
+			list = append(list, e.Path+"="+string(e.Value()))
 		}
 		return true
 	}); err != nil {

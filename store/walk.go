@@ -9,7 +9,7 @@ import "strings"
 // up, until the names that start with its own and go on with less than a slash
 // are done. Those that wait are a stack: each name starts with the one below.
 type walker struct {
-	nodes map[string]*node
+	nodes *table
 	// latest: only what is there at the latest rev need be visited.
 	latest bool
 	// from is a path below which nothing need be visited.
@@ -27,7 +27,7 @@ type walker struct {
 func (w *walker) walk(d *node) bool {
 	cur, waiting := w.seek(d)
 	for n := cur.next(); n != nil; n = cur.next() {
-		if w.stop != nil && w.stop(n.path) {
+		if w.stop != nil && w.stop(n.path()) {
 			break
 		}
 		for len(waiting) > 0 && !precedes(n, waiting[len(waiting)-1]) {
@@ -61,14 +61,14 @@ func (w *walker) pop(waiting *[]*node) bool {
 // precedes reports whether n, which comes behind d by name, comes before what
 // is below d by path.
 func precedes(n, d *node) bool {
-	return len(n.path) > len(d.path) && n.path[len(d.path)] < '/' && strings.HasPrefix(n.path, d.path)
+	return len(n.path()) > len(d.path()) && n.path()[len(d.path())] < '/' && strings.HasPrefix(n.path(), d.path())
 }
 
 // seek returns a cursor at the first child of d that from leaves, and the
 // directories that wait by then.
 func (w *walker) seek(d *node) (cursor, []*node) {
-	at := len(d.path) + 1
-	if len(w.from) < at || w.from[:at-1] != d.path || w.from[at-1] != '/' {
+	at := len(d.path()) + 1
+	if len(w.from) < at || w.from[:at-1] != d.path() || w.from[at-1] != '/' {
 		return d.dir.entriesOf(w.latest).seek(""), nil
 	}
 	name := w.from[at:]
@@ -78,7 +78,7 @@ func (w *walker) seek(d *node) (cursor, []*node) {
 	var waiting []*node
 	for i := 1; i < len(name); i++ {
 		if name[i] < '/' {
-			if n := w.nodes[w.from[:at+i]]; n != nil && n.dir != nil && w.enter(n) {
+			if n := w.nodes.get(w.from[:at+i]); n != nil && n.dir != nil && w.enter(n) {
 				waiting = append(waiting, n)
 			}
 		}

@@ -23,7 +23,7 @@ func (s *Store) Warm(commands [][]byte) int {
 	nodes := s.warm.nodes[:0]
 	for _, b := range commands {
 		if path := firstPath(b); path != "" {
-			if n := s.nodes[key(path)]; n != nil {
+			if n := s.nodes.get(key(path)); n != nil {
 				nodes = append(nodes, n)
 			}
 		}
@@ -33,8 +33,8 @@ func (s *Store) Warm(commands [][]byte) int {
 		if n.head != nil {
 			sum += n.head.Rev
 		}
-		if k := len(n.old); k > 0 && n.old[k-1] == nil {
-			sum++
+		if n.past != nil {
+			sum += int64(len(n.past.list))
 		}
 	}
 	s.warm.sum += sum
@@ -77,12 +77,14 @@ func (s *Store) warmOldest() {
 	for _, c := range list {
 		sum += c.event.Rev
 		if c.node != nil {
-			sum += int64(len(c.node.old))
+			if c.node.past != nil {
+				sum += int64(len(c.node.past.list))
+			}
 		}
 	}
 	for _, c := range list {
-		if c.node != nil && len(c.node.old) > 0 {
-			sum += c.node.old[0].Rev
+		if c.node != nil && c.node.past != nil {
+			sum += c.node.past.list[0].Rev
 		}
 	}
 	s.warm.sum += sum

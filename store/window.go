@@ -132,6 +132,6 @@ func (s *Store) settle(n *node, e *Event) {
 	if e.Del {
 		n.shift()
 		s.drop(e)
-		s.prune(n)
+		s.prune(n, e)
 	}
 }

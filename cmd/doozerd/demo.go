@@ -56,6 +56,7 @@ func (p *program) demo(nodes int, dataDir string, options *logOptions) error {
 		cluster = append(cluster, fmt.Sprintf("%s=127.0.0.1:%d", demoName(i), demoPeerPort+i))
 		clients = append(clients, fmt.Sprintf("ca=127.0.0.1:%d", demoClientPort+i))
 	}
+	defer tuneGC(p.env)()
 	var running []*boot.Node
 	for i := range nodes {
 		n, err := boot.Start(boot.Config{

@@ -4,73 +4,74 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"strings"
+	"sync"
 )
 
-// The collector runs when the heap has grown by a part of what is alive. For
-// a small tree a large part costs little memory and saves time; a million
-// files are alive for years, and must not need their memory twice.
+// The collector runs when the heap has grown by a part of what is alive. For a
+// small tree a large part costs little memory and saves time; a million files are
+// alive for years, and must not need their memory twice. So the room to grow is
+// gcSmallShare of a small heap, gcLargeShare of a large one, and in between it
+// falls from what the first gives to what the second gives.
 const (
-	gcSmallHeap  = 64 << 20
-	gcLargeHeap  = 512 << 20
+	gcSmallHeap  = 96 << 20
+	gcLargeHeap  = 448 << 20
 	gcSmallShare = 200 // percent
-	gcLargeShare = 40
+	gcLargeShare = 16
 )
 
-// gcPercent returns the part for a live heap of so many bytes: from
-// gcSmallShare falling to gcLargeShare.
+// gcPercent returns the part for a live heap of so many bytes.
 func gcPercent(live uint64) int {
+	const most, least = gcSmallHeap * gcSmallShare, gcLargeHeap * gcLargeShare
 	switch {
 	case live <= gcSmallHeap:
 		return gcSmallShare
 	case live >= gcLargeHeap:
 		return gcLargeShare
 	}
-	return gcSmallShare - int((live-gcSmallHeap)*(gcSmallShare-gcLargeShare)/(gcLargeHeap-gcSmallHeap))
+	room := most - (live-gcSmallHeap)*(most-least)/(gcLargeHeap-gcSmallHeap)
+	return int(room / live)
 }
 
-// tuneGC follows the live heap until stop is closed. It leaves the collector
-// alone where GOGC or GOMEMLIMIT is set: then somebody has decided. What is
-// alive is known anew when the collector has run, and only then does it look.
-func tuneGC(env []string, stop <-chan struct{}) {
+// gcTuner follows the live heap: after each collection it says when the next one
+// is due. It has no goroutine, and an idle process does not wake for it.
+type gcTuner struct {
+	mu      sync.Mutex
+	stopped bool
+	last    int
+}
+
+// tuneGC tunes the collector until stop is called. It leaves it alone where GOGC
+// or GOMEMLIMIT is set: then somebody has decided.
+func tuneGC(env []string) (stop func()) {
 	for _, kv := range env {
-		if len(kv) > 5 && (kv[:5] == "GOGC=" || len(kv) > 11 && kv[:11] == "GOMEMLIMIT=") {
-			return
+		if strings.HasPrefix(kv, "GOGC=") || strings.HasPrefix(kv, "GOMEMLIMIT=") {
+			return func() {}
 		}
+	}
+	g := new(gcTuner)
+	g.tune()
+	return func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.stopped = true
+	}
+}
+
+// tune sets the part for what is alive, and comes again after the next
+// collection, which finds the garbage that it leaves.
+func (g *gcTuner) tune() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.stopped {
+		return
 	}
 	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	ran := afterGC(stop)
-	last := 0
-	for {
-		metrics.Read(sample)
-		if p := gcPercent(sample[0].Value.Uint64()); p != last {
-			debug.SetGCPercent(p)
-			last = p
-		}
-		select {
-		case <-ran:
-		case <-stop:
-			return
-		}
+	metrics.Read(sample)
+	if p := gcPercent(sample[0].Value.Uint64()); p != g.last {
+		debug.SetGCPercent(p)
+		g.last = p
 	}
-}
-
-// gcMark is garbage that every collection finds.
-type gcMark struct{ _ *gcMark }
-
-// afterGC returns a channel of one slot that receives when the collector has
-// run, until stop is closed.
-func afterGC(stop <-chan struct{}) <-chan struct{} {
-	ran := make(chan struct{}, 1)
-	var found func(*gcMark)
-	found = func(m *gcMark) {
-		select {
-		case <-stop:
-			return
-		case ran <- struct{}{}:
-		default:
-		}
-		runtime.SetFinalizer(m, found)
-	}
-	runtime.SetFinalizer(&gcMark{}, found)
-	return ran
+	garbage := new([64]byte) // large enough to lie alone
+	runtime.AddCleanup(garbage, (*gcTuner).tune, g)
 }

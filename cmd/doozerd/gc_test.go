@@ -3,7 +3,9 @@ package main
 import (
 	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"testing"
+	"time"
 )
 
 func TestGCPercent(t *testing.T) {
@@ -11,7 +13,7 @@ func TestGCPercent(t *testing.T) {
 		live uint64
 		want int
 	}{
-		{0, 200}, {64 << 20, 200}, {288 << 20, 120}, {512 << 20, 40}, {64 << 30, 40},
+		{0, 200}, {96 << 20, 200}, {272 << 20, 48}, {448 << 20, 16}, {64 << 30, 16},
 	} {
 		if got := gcPercent(c.live); got != c.want {
 			t.Errorf("gcPercent(%d) = %d, want %d", c.live, got, c.want)
@@ -27,27 +29,35 @@ func TestGCPercent(t *testing.T) {
 func TestTuneGCRespectsTheEnvironment(t *testing.T) {
 	before := debug.SetGCPercent(77)
 	defer debug.SetGCPercent(before)
-	stop := make(chan struct{})
-	close(stop)
 	for _, env := range []string{"GOGC=50", "GOMEMLIMIT=1GiB"} {
-		tuneGC([]string{"A=b", env}, stop)
+		tuneGC([]string{"A=b", env})()
 		if p := debug.SetGCPercent(77); p != 77 {
 			t.Errorf("with %s it was set to %d", env, p)
 		}
 	}
-	tuneGC([]string{"HOME=/"}, stop)
+	stop := tuneGC([]string{"HOME=/"})
 	if p := debug.SetGCPercent(77); p == 77 {
 		t.Error("without GOGC it was not set")
 	}
+	stop()
 }
 
-// Each collection is told of, and not only the first.
-func TestAfterGC(t *testing.T) {
-	stop := make(chan struct{})
-	defer close(stop)
-	ran := afterGC(stop)
-	for range 3 {
-		runtime.GC()
-		<-ran
+// It is tuned again after collections, and no more when it was stopped.
+func TestTuneGCFollowsTheHeap(t *testing.T) {
+	before := debug.SetGCPercent(77)
+	defer debug.SetGCPercent(before)
+	percent := func() uint64 {
+		sample := []metrics.Sample{{Name: "/gc/gogc:percent"}}
+		metrics.Read(sample)
+		return sample[0].Value.Uint64()
 	}
+	stop := tuneGC(nil)
+	first := percent()
+	alive := make([]byte, 200<<20)
+	for percent() == first {
+		runtime.GC()
+		time.Sleep(time.Millisecond) // cleanups run on a goroutine of their own
+	}
+	runtime.KeepAlive(alive)
+	stop()
 }

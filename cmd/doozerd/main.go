@@ -158,6 +158,7 @@ func (p *program) serve() error {
 		return err
 	}
 	p.cfg.Version = version()
+	defer tuneGC(p.env)()
 	n, err := boot.Start(p.cfg)
 	if err != nil {
 		return err
@@ -167,9 +168,6 @@ func (p *program) serve() error {
 
 // until stops the nodes when a signal comes or one of them ends.
 func (p *program) until(nodes []*boot.Node) error {
-	over := make(chan struct{})
-	defer close(over)
-	go tuneGC(p.env, over)
 	ended := make(chan error, len(nodes))
 	for _, n := range nodes {
 		go func() { // ends with the process

@@ -21,6 +21,9 @@ type Options struct {
 	// waits until no Load or Export is running.
 	MapSize int64
 
+	// inOne is how many operations a commit may have to be one transaction
+	// (oneOps), inPart how many those of a larger one have (partOps).
+	inOne, inPart int
 	// step, in tests, is called after each step that changes what a crash
 	// would leave behind.
 	step func(name string)
@@ -32,6 +35,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MapSize == 0 {
 		o.MapSize = 16 << 30
+	}
+	if o.inOne == 0 {
+		o.inOne = oneOps
+	}
+	if o.inPart == 0 {
+		o.inPart = partOps
 	}
 	if o.step == nil {
 		o.step = func(string) {}
@@ -46,7 +55,10 @@ type DB struct {
 	o    Options
 	lock *os.File // locked from Open to Close
 
-	write sync.Mutex // held by Commit, Install and Close; taken before mu
+	write sync.Mutex // held by Commit, Install and Close; taken before whole
+	// whole is held while the file holds a part of a large commit, and shared
+	// while a reader begins; taken before mu.
+	whole sync.RWMutex
 
 	mu      sync.Mutex
 	cur     *handle // the file at path; guarded by mu
@@ -101,7 +113,13 @@ func (db *DB) open() error {
 	if err != nil {
 		return err
 	}
+	if err := db.redone(b); err != nil {
+		return errors.Join(err, b.Close())
+	}
 	if db.meta, err = readMeta(b, db.path); err != nil {
+		if errors.Is(err, errUnfinished) {
+			err = &CorruptError{Path: db.path, Reason: "it holds a part of a commit, the rest of which was in " + db.redoPath()}
+		}
 		return errors.Join(err, b.Close())
 	}
 	db.cur = &handle{b: b, refs: 1}
@@ -176,14 +194,26 @@ func (db *DB) Load(fn func(k, v []byte) error) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(load(h.b, db.path, fn), db.release(h))
+	tx, err := db.begin(h)
+	if err == nil {
+		err = load(tx, db.path, fn)
+	}
+	return errors.Join(err, db.release(h))
 }
 
-func load(b *bbolt.DB, path string, fn func(k, v []byte) error) error {
-	tx, err := b.Begin(false)
+// begin begins to read a whole state: it waits for a large commit.
+func (db *DB) begin(h *handle) (*bbolt.Tx, error) {
+	db.whole.RLock()
+	defer db.whole.RUnlock()
+	tx, err := h.b.Begin(false)
 	if err != nil {
-		return fmt.Errorf("checkpoint: read %s: %w", path, err)
+		return nil, fmt.Errorf("checkpoint: read %s: %w", db.path, err)
 	}
+	return tx, nil
+}
+
+// load reads all records, and ends tx.
+func load(tx *bbolt.Tx, path string, fn func(k, v []byte) error) error {
 	defer func() { _ = tx.Rollback() }()
 	s, err := newScan(tx, path)
 	if err != nil {
@@ -204,12 +234,17 @@ func load(b *bbolt.DB, path string, fn func(k, v []byte) error) error {
 // guarded, so that a panic of the caller stays the caller's.
 type scan struct {
 	path    string
+	tx      *bbolt.Tx
 	c       *bbolt.Cursor
 	started bool
+	bytes   int // since the map was last let go
 }
 
+// scanBytes is how much of the map a scan reads before it lets go of it.
+const scanBytes = 32 << 20
+
 func newScan(tx *bbolt.Tx, path string) (s *scan, err error) {
-	s = &scan{path: path}
+	s = &scan{path: path, tx: tx}
 	err = guard(path, func() error {
 		b := tx.Bucket([]byte(recordsBucket))
 		if b == nil {
@@ -233,6 +268,10 @@ func (s *scan) next() (k, v []byte, err error) {
 		}
 		return nil
 	})
+	if s.bytes += len(k) + len(v); s.bytes >= scanBytes || k == nil {
+		letGoOf(s.tx)
+		s.bytes = 0
+	}
 	return k, v, err
 }
 

@@ -56,8 +56,10 @@ func TestTwin(t *testing.T) {
 			t.Logf("seed %d", seed)
 		}
 	}()
+	// Some commits are small, some take a redo file and several transactions.
+	o := Options{inOne: 10 + rnd.IntN(200), inPart: 10 + rnd.IntN(100)}
 	path := tempPath(t)
-	db := open(t, path)
+	db := openWith(t, path, o)
 	want := records{}
 	index := uint64(0)
 	for range 120 {
@@ -80,7 +82,7 @@ func TestTwin(t *testing.T) {
 			if err := db.Close(); err != nil {
 				t.Fatal(err)
 			}
-			db = open(t, path)
+			db = openWith(t, path, o)
 		default:
 			transfer(t, db)
 		}
@@ -140,6 +142,7 @@ func TestCallbackFails(t *testing.T) {
 		"error":         func(put func(k, v []byte) error) error { return errors.Join(put([]byte("b"), nil), eio) },
 		"empty key":     func(put func(k, v []byte) error) error { return put(nil, nil) },
 		"ignored error": func(put func(k, v []byte) error) error { _ = put(make([]byte, maxKey+1), nil); return nil },
+		"put again":     func(put func(k, v []byte) error) error { _ = put(nil, nil); return put([]byte("b"), nil) },
 	} {
 		err := db.Commit(Meta{Index: 2}, func(put func(k, v []byte) error, _ func([]byte) error) error { return fn(put) })
 		if err == nil {
@@ -172,10 +175,7 @@ func TestFailureOfDiskIsFinal(t *testing.T) {
 	db := open(t, path)
 	commit(t, db, 1, some(1000, "a"))
 	db.cur.b.MaxSize = int(db.Size()) // growing fails inside bbolt's commit
-	big := records{}
-	for i := range 64 {
-		big[fmt.Sprintf("big%02d", i)] = strings.Repeat("x", 1<<20)
-	}
+	big := records{"big": strings.Repeat("x", 64<<20)}
 	if err := db.Commit(Meta{Index: 2}, big.all); !errors.Is(err, berrors.ErrMaxSizeReached) {
 		t.Fatalf("got %v", err)
 	}

@@ -16,13 +16,21 @@
 //	<path>         the database
 //	<path>.staged  a database that is being built; removed by Open
 //	<path>.lock    locked (flock) by the process that has the DB open
+//	<path>.redo    a large commit while it is brought into the database;
+//	               completed by Open
+//	<path>.redo.new  the same before its commit point; removed by Open
 //
 // # Durability
 //
-// Commit is one bbolt transaction, records and meta: data pages, fdatasync,
-// meta page, fdatasync. Its commit point is the write of the meta page; a
-// crash before leaves the previous checkpoint, a crash after leaves the new
-// one. Both are states the log can be replayed onto.
+// A small Commit is one bbolt transaction, records and meta: data pages,
+// fdatasync, meta page, fdatasync. Its commit point is the write of the meta
+// page; a crash before leaves the previous checkpoint, a crash after leaves the
+// new one. Both are states the log can be replayed onto.
+//
+// A large one is written to a redo file first, whose rename is its commit point,
+// and then brought into the database by transactions of a bounded size (redo.go).
+// A crash before the rename leaves the previous checkpoint; one after it leaves
+// a part of the new one, which Open completes. An error after it is final.
 //
 // A first database, like a staged one, becomes visible by rename(2) of a
 // complete and synced file, followed by fsync of the directory. A crash
@@ -39,15 +47,19 @@
 //
 // The package starts no goroutine. Commit, Install and Close exclude one
 // another; Load and Export run beside them, on the state that was committed
-// when they began. While an Export is open bbolt may not reuse the pages it
+// when they began; one that begins while a large commit is brought in waits for
+// its end. While an Export is open bbolt may not reuse the pages it
 // can see, so the file grows by what is committed meanwhile; the space is used
 // again afterwards, and never given back to the file system except by a Stage
 // that is installed.
 //
-// bbolt holds a whole transaction in memory: a Commit needs two to three times
-// the bytes of its records (650 MB for a million of 300 bytes). A Stage needs a
-// few megabytes for any size, because what it builds is not visible before it
-// is whole, and is faster; a checkpoint of everything is better made as one.
+// bbolt holds a whole transaction in memory, with every page it touches: a
+// commit of a quarter of a million scattered records in one would take more than
+// a gigabyte. As parts, and as a Stage, they take some 30 MB for any size, and
+// each part uses the pages again that the one before has freed.
+//
+// Pages that a Load, Export or Commit has looked at are unmapped (letGo): they
+// are the kernel's cache, not this process's memory.
 //
 // # Errors
 //

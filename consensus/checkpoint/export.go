@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"hash"
 	"io"
 
@@ -43,7 +42,8 @@ type Export struct {
 	err   error
 }
 
-// Export begins to read the state as it is. Commits go on meanwhile, and the
+// Export begins to read the state as it is, when a large commit under way has
+// ended. Commits go on meanwhile, and the
 // file grows by what they write until the Export is closed.
 func (db *DB) Export() (*Export, error) {
 	h, err := db.acquire()
@@ -51,8 +51,8 @@ func (db *DB) Export() (*Export, error) {
 		return nil, err
 	}
 	e := &Export{db: db, h: h, sum: sha256.New()}
-	if e.tx, err = h.b.Begin(false); err != nil {
-		return nil, errors.Join(fmt.Errorf("checkpoint: read %s: %w", db.path, err), db.release(h))
+	if e.tx, err = db.begin(h); err != nil {
+		return nil, errors.Join(err, db.release(h))
 	}
 	if err := e.start(); err != nil {
 		return nil, errors.Join(err, e.Close())

@@ -292,6 +292,10 @@ func TestStageWhoseDiskFails(t *testing.T) {
 	if err := s.Put([]byte("k"), nil); !errors.Is(err, berrors.ErrDatabaseNotOpen) {
 		t.Errorf("put into a closed file: %v", err)
 	}
+	s.committed = true
+	if err := s.Load(func(_, _ []byte) error { return nil }); !errors.Is(err, berrors.ErrDatabaseNotOpen) {
+		t.Errorf("load of a closed file: %v", err)
+	}
 	if err := s.Abort(); err != nil {
 		t.Error(err)
 	}

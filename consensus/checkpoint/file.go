@@ -112,7 +112,7 @@ func readMeta(b *bbolt.DB, path string) (m Meta, err error) {
 			}
 			m, err = decodeMeta(mb.Get([]byte(metaKey)))
 			switch {
-			case errors.Is(err, ErrNewerFormat):
+			case errors.Is(err, ErrNewerFormat), errors.Is(err, errUnfinished):
 				return fmt.Errorf("%w: %s", err, path)
 			case err != nil:
 				return &CorruptError{Path: path, Reason: err.Error()}

@@ -88,14 +88,19 @@ func TestRealFaults(t *testing.T) {
 	stream := export(t, src)
 	const kill, eio, enospc = "signal=SIGKILL", "error=EIO", "error=ENOSPC"
 	for _, c := range []struct {
+		large       bool
 		call, fault string
 		short       []int // which of them the short form hits
 	}{
-		{"pwrite64", kill, []int{5, 18, 40}}, {"fdatasync", kill, []int{4, 13}}, {"renameat", kill, []int{2}},
-		{"fsync", kill, []int{3}}, {"ftruncate", kill, []int{2}},
-		{"pwrite64", eio, []int{9, 31}}, {"fdatasync", eio, []int{6, 7, 15}}, {"renameat", eio, []int{2}},
-		{"fsync", eio, []int{3, 5}}, {"ftruncate", eio, []int{2}},
-		{"pwrite64", enospc, []int{12, 28}}, {"ftruncate", enospc, []int{2}},
+		{false, "pwrite64", kill, []int{5, 18, 40}}, {false, "fdatasync", kill, []int{4, 13}}, {false, "renameat", kill, []int{2}},
+		{false, "fsync", kill, []int{3}}, {false, "ftruncate", kill, []int{2}},
+		{false, "pwrite64", eio, []int{9, 31}}, {false, "fdatasync", eio, []int{6, 7, 15}}, {false, "renameat", eio, []int{2}},
+		{false, "fsync", eio, []int{3, 5}}, {false, "ftruncate", eio, []int{2}},
+		{false, "pwrite64", enospc, []int{12, 28}}, {false, "ftruncate", enospc, []int{2}},
+		{true, "pwrite64", kill, []int{9, 50, 120}}, {true, "fdatasync", kill, []int{5, 14, 30}}, {true, "renameat", kill, []int{2, 3}},
+		{true, "fsync", kill, []int{3, 4, 5}},
+		{true, "pwrite64", eio, []int{14, 61}}, {true, "fdatasync", eio, []int{6, 9, 16}}, {true, "renameat", eio, []int{2, 3}},
+		{true, "fsync", eio, []int{3, 4, 5, 6}}, {true, "pwrite64", enospc, []int{14, 61}},
 	} {
 		hits := 0
 		for i, n := 0, 0; ; i++ {
@@ -105,6 +110,7 @@ func TestRealFaults(t *testing.T) {
 				}
 				n = c.short[i]
 			}
+			t.Setenv(largeEnv, map[bool]string{true: "1"}[c.large])
 			path := tempPath(t)
 			if err := os.WriteFile(path+".stream", stream, 0o600); err != nil {
 				t.Fatal(err)
@@ -114,20 +120,20 @@ func TestRealFaults(t *testing.T) {
 				break // it has fewer calls
 			}
 			hits++
-			judge(t, path, r, c.fault != kill, c.call == "pwrite64" && c.fault == enospc)
+			judge(t, path, r, c.fault != kill, c.call == "pwrite64" && c.fault == enospc && !c.large)
 			if t.Failed() {
-				t.Fatalf("%s %s at the %dth, of %s, which said\n%s", c.call, c.fault, n, r.file, r.out)
+				t.Fatalf("large=%v: %s %s at the %dth, of %s, which said\n%s", c.large, c.call, c.fault, n, r.file, r.out)
 			}
 		}
 		if hits == 0 {
 			t.Errorf("no %s was ever hit", c.call)
 		}
-		t.Logf("%s %s: %d times", c.call, c.fault, hits)
+		t.Logf("large=%v: %s %s: %d times", c.large, c.call, c.fault, hits)
 	}
 }
 
 // judge looks at what a script left. full: what failed was a write for want of
-// space.
+// space, of a small commit.
 func judge(t *testing.T, path string, r injected, fails, full bool) {
 	t.Helper()
 	staged := strings.HasSuffix(r.file, ".staged")

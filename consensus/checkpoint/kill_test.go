@@ -19,6 +19,15 @@ func TestKill(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts processes")
 	}
+	for _, large := range []string{"", "1"} {
+		t.Run("large="+large, func(t *testing.T) {
+			t.Setenv(largeEnv, large)
+			testKill(t)
+		})
+	}
+}
+
+func testKill(t *testing.T) {
 	path := tempPath(t)
 	for round := range 12 {
 		reported := runAndKill(t, path, 1+rand.IntN(40))

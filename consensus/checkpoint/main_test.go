@@ -124,7 +124,7 @@ func copyDir(t *testing.T, path string) string {
 // child commits for ever: at index i, key j of 200 has the value i, and one
 // more key exists only at odd indexes.
 func child(path string) error {
-	db, err := Open(path, Options{})
+	db, err := Open(path, childOptions())
 	if err != nil {
 		return err
 	}

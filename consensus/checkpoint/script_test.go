@@ -11,6 +11,17 @@ import (
 // database it names.
 const scriptEnv = "CHECKPOINT_TEST_SCRIPT"
 
+// largeEnv, set, makes every commit of such a process, and of TestKill's, a large
+// one: with a redo file and several transactions.
+const largeEnv = "CHECKPOINT_TEST_LARGE"
+
+func childOptions() Options {
+	if os.Getenv(largeEnv) == "" {
+		return Options{}
+	}
+	return Options{inOne: 10, inPart: 10}
+}
+
 // snapshotIndex is what the script installs after its sixth commit.
 const snapshotIndex = 20
 
@@ -28,7 +39,7 @@ func stateOf(index uint64) records {
 // Everything is done by one thread: strace counts calls by thread.
 func script(path string) (status int) {
 	runtime.LockOSThread()
-	db, err := Open(path, Options{})
+	db, err := Open(path, childOptions())
 	if err != nil {
 		fmt.Println("error", err)
 		return 3

@@ -20,15 +20,13 @@ const (
 // Stage is a database under construction beside the one in use. It is used by
 // one goroutine, and ends with Install or Abort.
 type Stage struct {
-	db   *DB
-	meta Meta
-	b    *bbolt.DB
-	tx   *bbolt.Tx // of the batch; nil between batches
-	w    *writer   // into tx
+	db     *DB
+	meta   Meta
+	b      *bbolt.DB
+	p      *part // the batch; nil between batches
+	values arena // of p
 
 	last      []byte // key of the last Put
-	bytes     int    // of the batch
-	records   int    // of the batch
 	committed bool
 	ended     bool // installed or aborted
 	err       error
@@ -114,20 +112,19 @@ func (s *Stage) put(k, v []byte) error {
 	if len(k) == 0 || bytes.Compare(s.last, k) >= 0 {
 		return fmt.Errorf("checkpoint: stage: key %q does not come after %q", k, s.last)
 	}
-	if s.tx == nil {
-		tx, err := s.b.Begin(true)
+	if s.p == nil {
+		p, err := newPart(s.b)
 		if err != nil {
 			return fmt.Errorf("checkpoint: stage: %w", err)
 		}
-		s.tx, s.w = tx, newWriter(tx)
+		s.p = p
+		s.values.reset()
 	}
-	if err := s.w.put(k, v); err != nil {
+	if err := s.p.do(op{key: k, value: s.values.copy(v)}); err != nil {
 		return fmt.Errorf("checkpoint: stage: %w", err)
 	}
 	s.last = append(s.last[:0], k...)
-	s.bytes += len(k) + len(v)
-	s.records++
-	if s.bytes >= stageBytes || s.records >= stageRecords {
+	if s.p.ops >= stageRecords || s.p.bytes >= stageBytes {
 		return s.flush()
 	}
 	return nil
@@ -135,14 +132,15 @@ func (s *Stage) put(k, v []byte) error {
 
 // flush ends the batch.
 func (s *Stage) flush() error {
-	if s.tx == nil {
+	if s.p == nil {
 		return nil
 	}
-	err := s.tx.Commit()
-	s.tx, s.w, s.bytes, s.records = nil, nil, 0, 0
+	err := s.p.commit()
+	s.p = nil
 	if err != nil {
 		return fmt.Errorf("checkpoint: stage: %w", err)
 	}
+	letGo(s.b)
 	s.db.o.step("batch")
 	return nil
 }
@@ -182,7 +180,11 @@ func (s *Stage) Load(fn func(k, v []byte) error) error {
 	if !s.committed || s.ended {
 		return ErrClosed
 	}
-	return load(s.b, s.db.staged(), fn)
+	tx, err := s.b.Begin(false)
+	if err != nil {
+		return fmt.Errorf("checkpoint: read %s: %w", s.db.staged(), err)
+	}
+	return load(tx, s.db.staged(), fn)
 }
 
 // Abort removes the stage. After Install, or twice, it does nothing.
@@ -191,9 +193,9 @@ func (s *Stage) Abort() error {
 		return nil
 	}
 	s.ended = true
-	if s.tx != nil {
-		_ = s.tx.Rollback()
-		s.tx = nil
+	if s.p != nil {
+		_ = s.p.rollback()
+		s.p = nil
 	}
 	err := s.b.Close()
 	s.db.mu.Lock()

@@ -290,8 +290,8 @@ func (k *call) checkWrite(rev int64) {
 		k.c.w.fail("%s was acknowledged at rev %d, but rev %d was known before it began", k.name, rev, k.lo)
 	}
 	for _, e := range t.changes[rev] {
-		if e.Message != k.name {
-			k.c.w.fail("%s was acknowledged at rev %d, which is also of %s", k.name, rev, e.Message)
+		if e.Message() != k.name {
+			k.c.w.fail("%s was acknowledged at rev %d, which is also of %s", k.name, rev, e.Message())
 		}
 		if !e.Del {
 			k.c.known[e.Path] = rev

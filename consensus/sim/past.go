@@ -72,14 +72,12 @@ func (p *past) write(c *store.Command) {
 	rev := p.t.rev() + 1
 	for i := range c.Ops {
 		op := &c.Ops[i]
-		e := &store.Event{
-			Path: op.Path, Rev: rev, Time: p.time, Author: c.Author, Message: c.Message,
-			Del: op.Del, Last: i == len(c.Ops)-1,
-		}
+		e := store.Event{Path: op.Path, Rev: rev, Time: p.time, Del: op.Del, Last: i == len(c.Ops)-1}
+		var value []byte
 		if !op.Del {
-			e.Value = bytes.Clone(op.Value)
+			value = bytes.Clone(op.Value)
 		}
-		p.t.learn(e)
+		p.t.learn(e.With(value, c.Author, c.Message))
 	}
 	for _, e := range p.t.changes[rev] {
 		p.count(e, 1)
@@ -90,7 +88,7 @@ func (p *past) write(c *store.Command) {
 
 // count puts a change into the window, or takes it out.
 func (p *past) count(e *store.Event, by int64) {
-	p.bytes += by * (int64(len(e.Path)+len(e.Value)+len(e.Author)+len(e.Message)) + p.overhead)
+	p.bytes += by * (int64(len(e.Path)+len(e.Value())+len(e.Author())+len(e.Message())) + p.overhead)
 	if e.Last {
 		p.revs += by
 	}
@@ -190,6 +188,6 @@ func (p *past) compare(st *store.Store, after int64) (why string) {
 }
 
 func sameChange(a, b *store.Event) bool {
-	return a.Path == b.Path && a.Rev == b.Rev && a.Time == b.Time && a.Author == b.Author && a.Message == b.Message &&
-		a.Del == b.Del && a.Last == b.Last && bytes.Equal(a.Value, b.Value)
+	return a.Path == b.Path && a.Rev == b.Rev && a.Time == b.Time && a.Author() == b.Author() && a.Message() == b.Message() &&
+		a.Del == b.Del && a.Last == b.Last && bytes.Equal(a.Value(), b.Value())
 }

@@ -42,8 +42,8 @@ func (k *call) checkRead(h *doozerpb.Header, r *doozerpb.Response) {
 		if e == nil || file == nil {
 			return e == nil && file == nil
 		}
-		return e.Rev == file.Rev && e.Message == file.Message && e.Time == file.Time && e.Author == file.Author &&
-			file.Len == int64(len(e.Value)) && (k.kind == callStat || bytes.Equal(e.Value, file.Value))
+		return e.Rev == file.Rev && e.Message() == file.Message && e.Time == file.Time && e.Author() == file.Author &&
+			file.Len == int64(len(e.Value())) && (k.kind == callStat || bytes.Equal(e.Value(), file.Value))
 	})
 	if !was {
 		w.fail("%s (kind %d): node %d reads %s as %v, which it was at no rev from %d to %d", k.name, k.kind, h.GetNode(), k.path, file, lo, hi)
@@ -82,7 +82,7 @@ func (k *call) checkList(h *doozerpb.Header, r *doozerpb.Response) {
 	for _, f := range m.GetFiles() {
 		shown := t.version(f.Path, rev) != nil && k.glob.Match(f.Path) && f.Path > last &&
 			t.past.shows(f.Path, rev, k.nodeRev, h.GetRev(), func(e *store.Event) bool {
-				return e.Rev == f.Rev && e.Message == f.Message && e.Time == f.Time && bytes.Equal(e.Value, f.Value)
+				return e.Rev == f.Rev && e.Message() == f.Message && e.Time == f.Time && bytes.Equal(e.Value(), f.Value)
 			})
 		if !shown {
 			w.fail("%s: node %d, at rev %d, lists %v at rev %d, which has %v", k.name, h.GetNode(), h.GetRev(), f, rev, t.version(f.Path, rev))

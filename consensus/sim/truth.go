@@ -164,16 +164,16 @@ func (t *truth) learn(e *store.Event) {
 	}
 	t.changes[e.Rev] = append(t.changes[e.Rev], e)
 	t.files[e.Path] = append(t.files[e.Path], e)
-	if e.Message == "" {
+	if e.Message() == "" {
 		return
 	}
-	if rev, ok := t.ops[e.Message]; ok && rev != e.Rev {
-		t.w.fail("write %s is applied at rev %d and again at rev %d", e.Message, rev, e.Rev)
+	if rev, ok := t.ops[e.Message()]; ok && rev != e.Rev {
+		t.w.fail("write %s is applied at rev %d and again at rev %d", e.Message(), rev, e.Rev)
 	}
-	if why, ok := t.never[e.Message]; ok {
-		t.w.fail("write %s is applied at rev %d, but its client was told: %s", e.Message, e.Rev, why)
+	if why, ok := t.never[e.Message()]; ok {
+		t.w.fail("write %s is applied at rev %d, but its client was told: %s", e.Message(), e.Rev, why)
 	}
-	t.ops[e.Message] = e.Rev
+	t.ops[e.Message()] = e.Rev
 }
 
 // neverApplied notes that a write is not, and will not be, applied.

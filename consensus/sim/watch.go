@@ -359,8 +359,8 @@ func (v *watch) endSnapshot(m *doozerpb.WatchResponse) string {
 }
 
 func sameEvent(got *doozerpb.Event, want *store.Event) bool {
-	return got.Path == want.Path && got.Rev == want.Rev && got.Message == want.Message && got.Author == want.Author &&
-		got.Time == want.Time && string(got.Value) == string(want.Value) && (got.Kind == doozerpb.Event_DEL) == want.Del
+	return got.Path == want.Path && got.Rev == want.Rev && got.Message == want.Message() && got.Author == want.Author() &&
+		got.Time == want.Time && string(got.Value) == string(want.Value()) && (got.Kind == doozerpb.Event_DEL) == want.Del
 }
 
 // spoil is where Wrong changes what a watch is told.

@@ -116,7 +116,7 @@ func (n *Node) checkIncarnation(id uint64, name string, incarnation []byte) erro
 	var recorded string
 	n.machine.View(func(s *store.Store) {
 		if e, err := s.Get(ctlNode(id, "incarnation"), 0); err == nil {
-			recorded = string(e.Value)
+			recorded = string(e.Value())
 		}
 	})
 	if recorded != "" && recorded != hex.EncodeToString(incarnation) {

@@ -112,15 +112,15 @@ func startsAfter(t *testing.T, fs *faultfs.MemFS, dir string, mark int) error {
 		for k := range 7 {
 			if f, missing := s.Get(fmt.Sprintf("/k/%d", k), 0); missing == nil {
 				i := 0
-				fmt.Sscanf(string(f.Value), "write-%05d", &i)
-				if string(f.Value) != tracedValue(i) || i%7 != k {
-					err = fmt.Errorf("/k/%d is %.30q", k, f.Value)
+				fmt.Sscanf(string(f.Value()), "write-%05d", &i)
+				if string(f.Value()) != tracedValue(i) || i%7 != k {
+					err = fmt.Errorf("/k/%d is %.30q", k, f.Value())
 				}
 				have = max(have, i)
 			}
 		}
 		for i := max(1, have-6); i <= have; i++ {
-			if f, missing := s.Get(tracedPath(i), 0); missing != nil || string(f.Value) != tracedValue(i) {
+			if f, missing := s.Get(tracedPath(i), 0); missing != nil || string(f.Value()) != tracedValue(i) {
 				err = errors.Join(err, fmt.Errorf("the state has write %d and not %d", have, i))
 			}
 		}
@@ -196,7 +196,7 @@ func tracedCluster(t *testing.T, dir string) {
 			}
 			eventually(t, "the write at b", func() (err error) {
 				c.nodes["b"].machine.View(func(s *store.Store) {
-					if f, getErr := s.Get(tracedPath(i), 0); getErr != nil || string(f.Value) != tracedValue(i) {
+					if f, getErr := s.Get(tracedPath(i), 0); getErr != nil || string(f.Value()) != tracedValue(i) {
 						err = fmt.Errorf("not there: %v", getErr)
 					}
 				})

@@ -116,7 +116,7 @@ func (n *Node) publish(ctx context.Context, want map[string]string) error {
 	n.machine.View(func(s *store.Store) {
 		for _, path := range slices.Sorted(maps.Keys(want)) {
 			value := want[path]
-			if e, err := s.Get(path, 0); err != nil || !bytes.Equal(e.Value, []byte(value)) {
+			if e, err := s.Get(path, 0); err != nil || !bytes.Equal(e.Value(), []byte(value)) {
 				cmd.Ops = append(cmd.Ops, store.Op{Path: path, Value: []byte(value)})
 			}
 		}

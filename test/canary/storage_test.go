@@ -61,9 +61,20 @@ func stateMutations() []mutation {
 	return []mutation{
 		{
 			name: "index-beside-state", bug: "a checkpoint's index is committed in a transaction of its own, before the state",
-			edits: []edit{{"consensus/checkpoint/commit.go", "	err = h.b.Update(func(tx *bbolt.Tx) error {\n		w := newWriter(tx)",
-				"	err = h.b.Update(func(tx *bbolt.Tx) error { return tx.Bucket([]byte(metaBucket)).Put([]byte(metaKey), m.encode()) })\n	if err != nil {\n		return err\n	}\n	err = h.b.Update(func(tx *bbolt.Tx) error {\n		w := newWriter(tx)"}},
+			edits: []edit{{"consensus/checkpoint/commit.go", "	p, err := newPart(b)\n",
+				"	if err := b.Update(func(tx *bbolt.Tx) error { return tx.Bucket([]byte(metaBucket)).Put([]byte(metaKey), m.encode()) }); err != nil {\n		return false, err\n	}\n	p, err := newPart(b)\n"}},
 			pkg: "./consensus/checkpoint", run: "TestOneTransaction|TestKill", caught: `takes 2 transactions`,
+		},
+		{
+			name: "half-a-checkpoint", bug: "a large checkpoint is brought into the database before the file that has all of it is in place",
+			edits: []edit{{"consensus/checkpoint/redo.go", "	if err := w.publish(); err != nil {\n		return true, err // whether it is on the disk the next Open will see\n	}\n	r, err := db.openRedo()\n	if err != nil {\n		return true, err\n	}\n	return true, db.bring(b, r)\n",
+				"	if err := w.publish(); err != nil {\n		return true, err\n	}\n	r, err := db.openRedo()\n	if err == nil {\n		err = os.Remove(db.redoPath())\n	}\n	if err != nil {\n		return true, err\n	}\n	if err := db.bring(b, r); !errors.Is(err, fs.ErrNotExist) {\n		return true, err\n	}\n	return false, nil\n"}},
+			pkg: "./consensus/checkpoint", run: "TestCrashAtEveryStepOfALargeCommit|TestKill", caught: `holds a part of a commit`,
+		},
+		{
+			name: "half-a-checkpoint-read", bug: "a snapshot that begins while a large checkpoint is brought in shows a part of it",
+			edits: []edit{{"consensus/checkpoint/db.go", "	db.whole.RLock()\n	defer db.whole.RUnlock()\n	tx, err := h.b.Begin(false)\n", "	tx, err := h.b.Begin(false)\n"}},
+			pkg:   "./consensus/checkpoint", run: "TestReadersOfALargeCommit", caught: `a reader saw`,
 		},
 		{
 			name: "install-unsynced", bug: "a snapshot takes the state's place before it is whole",
@@ -78,7 +89,7 @@ func stateMutations() []mutation {
 		},
 		{
 			name: "full-disk-is-final", bug: "a checkpoint that did not fit on the disk ends all later ones",
-			edits: []edit{{"consensus/checkpoint/commit.go", "	if inBolt && !diskFull(err) {\n", "	if inBolt {\n"}},
+			edits: []edit{{"consensus/checkpoint/commit.go", "	if err != nil && !diskFull(err) {\n", "	if err != nil {\n"}},
 			pkg:   "./consensus/checkpoint", run: "TestDiskIsFull", caught: `FAIL: TestDiskIsFull`,
 		},
 		{

@@ -50,7 +50,7 @@ func storeMutations() []mutation {
 		{
 			name: "volatile-creation-forgotten", bug: "of a volatile file the creation is forgotten: at a past rev it was not there",
 			simulated: `leads node \d+ to|is missing`,
-			edits:     []edit{{"store/volatile.go", "if e.Del || n.old[k-2].Del || ", "if "}},
+			edits:     []edit{{"store/volatile.go", "if e.Del || old[k-2].Del || ", "if "}},
 			pkg:       "./store", run: "TestVolatileLife|TestVolatileTwin", caught: `FAIL: |panic: `,
 		},
 		{
