@@ -108,6 +108,26 @@ func TestWriterReplaces(t *testing.T) {
 	}
 }
 
+// endless is a log that can't tell where it ends.
+type endless struct{ *memLog }
+
+func (endless) LastIndex() (uint64, error) { return 0, errors.New("broken") }
+
+// TestWriterOfABrokenLog: where it can't be known whether entries replace others,
+// nothing is written and nothing answered.
+func TestWriterOfABrokenLog(t *testing.T) {
+	log := &memLog{now: logState{base: 1, baseTerm: 1}}
+	w := newWriter(t, log)
+	w.n.cfg.Log = endless{log}
+	answer := &raftpb.Message{To: new(uint64(1))}
+	if err := w.write([]*raftpb.Message{storageMessage(2, 1, []*raftpb.Entry{entry(2, 2)}, answer)}); err == nil {
+		t.Error("no error")
+	}
+	if s := log.state(); s.last() != 1 || len(w.n.inbox.take().stored) > 0 {
+		t.Errorf("the log ends at %d, or an answer was given", s.last())
+	}
+}
+
 // TestWriterInstalls: what came before a snapshot is stored as of then, the
 // entries that follow it after it, though all come at once; and so is a commit
 // index that speaks of these.
