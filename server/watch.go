@@ -170,7 +170,7 @@ func (w *watcher) deliver() error {
 		return w.catchUp()
 	}
 	for len(events) > 0 {
-		n := w.whole(events)
+		n := wholeRevs(events, w.s.limits.MessageBytes)
 		if err := w.sendEvents(doozerpb.WatchResponse_EVENTS, events[n-1].Rev, events[:n]); err != nil {
 			return err
 		}
@@ -198,11 +198,6 @@ func (w *watcher) take() (all, events []*sharedEvent, lagging bool) {
 func (w *watcher) giveBack(all []*sharedEvent) {
 	clear(all)
 	w.spare = all[:0]
-}
-
-// whole returns how many events make a message of whole revs.
-func (w *watcher) whole(events []*sharedEvent) int {
-	return wholeRevs(events, w.s.limits.MessageBytes)
 }
 
 // wholeRevs returns how many of events, which are some, make about bytes and end

@@ -186,13 +186,12 @@ func (v *watch) broke() {
 
 // toldShared takes a message of a shared stream on its way. Whether it came from
 // the queue is not known.
-func (v *watch) toldShared(m *doozerpb.WatchesResponse) {
-	t := m.Told[0]
+func (v *watch) toldShared(h *doozerpb.Header, t *doozerpb.WatchesResponse_Told) {
 	if t.Error != nil {
 		v.ended(t.Error)
 		return
 	}
-	one, err := proto.Marshal(&doozerpb.WatchResponse{Header: m.Header, Kind: t.Kind, Rev: t.Rev, Events: t.Events})
+	one, err := proto.Marshal(&doozerpb.WatchResponse{Header: h, Kind: t.Kind, Rev: t.Rev, Events: t.Events})
 	if err != nil {
 		v.w.fail("watch %d: %v", v.id, err)
 		return

@@ -54,32 +54,29 @@ func (s *watchSet) deliver(now time.Time) {
 		s.n.w.fail("node %d can't tell its watches: %v", s.n.id, err)
 		return
 	}
-	for _, id := range slices.Sorted(maps.Keys(s.open)) {
-		for _, m := range s.told(id) {
-			v := s.open[id]
-			if v == nil {
-				break // it has just been told why it ends
-			}
-			v.toldShared(m)
-		}
-	}
-}
-
-// told are the parts of what was sent that are for one watch, as messages of a Watch.
-func (s *watchSet) told(id uint64) (out []*doozerpb.WatchesResponse) {
+	var messages []*doozerpb.WatchesResponse
 	for _, b := range s.sent {
 		m := &doozerpb.WatchesResponse{}
 		if err := proto.Unmarshal(b, m); err != nil {
 			s.n.w.fail("node %d tells its watches what can't be decoded: %v", s.n.id, err)
-			return nil
+			return
 		}
+		messages = append(messages, m)
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.open)) {
+		s.tell(id, messages)
+	}
+}
+
+// tell gives a watch what of messages is for it, until it is told why it ends.
+func (s *watchSet) tell(id uint64, messages []*doozerpb.WatchesResponse) {
+	for _, m := range messages {
 		for _, t := range m.Told {
-			if slices.Contains(t.Ids, id) {
-				out = append(out, &doozerpb.WatchesResponse{Header: m.Header, Told: []*doozerpb.WatchesResponse_Told{t}})
+			if v := s.open[id]; v != nil && slices.Contains(t.Ids, id) {
+				v.toldShared(m.Header, t)
 			}
 		}
 	}
-	return out
 }
 
 // broke ends the stream and with it all its watches.
