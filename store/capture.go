@@ -2,9 +2,7 @@ package store
 
 import (
 	"cmp"
-	"encoding/binary"
 	"slices"
-	"strings"
 )
 
 // unsaved is what changed in the tree since the last Capture. Apply only appends
@@ -63,6 +61,7 @@ type Capture struct {
 	drops   []drop
 	meta    []byte
 	clients []clientRecord
+	warmth  int // of no meaning, see warm
 }
 
 // clientRecord is a client at the time of a Capture; value is nil if it had
@@ -156,7 +155,11 @@ func (c *Capture) Records(put func(key, value []byte) error, del func(key []byte
 		return err
 	}
 	var buf []byte // of the present record
-	for _, v := range c.versions() {
+	vs := c.versions()
+	for i, v := range vs {
+		if i%warmAtOnce == 0 {
+			c.warm(vs[i:min(i+warmAtOnce, len(vs))])
+		}
 		var err error
 		if v.event != nil {
 			var key, value []byte
@@ -172,74 +175,4 @@ func (c *Capture) Records(put func(key, value []byte) error, del func(key []byte
 		}
 	}
 	return nil
-}
-
-// capturedVersion is a version that was made, or one that was dropped. What its
-// place in the order mostly depends on is beside it: there may be a million of
-// them, all over the memory.
-type capturedVersion struct {
-	start uint64 // of the path, after what all have in common
-	event *Event // nil: it was dropped
-	drop  *drop
-}
-
-func (v *capturedVersion) path() string {
-	if v.event != nil {
-		return v.event.Path
-	}
-	return v.drop.path
-}
-
-func (v *capturedVersion) rev() int64 {
-	if v.event != nil {
-		return v.event.Rev
-	}
-	return v.drop.rev
-}
-
-// versions returns what became of versions, in order of path and rev.
-func (c *Capture) versions() []capturedVersion {
-	vs := make([]capturedVersion, 0, len(c.puts)+len(c.drops))
-	for _, e := range c.puts {
-		if !e.dropped {
-			vs = append(vs, capturedVersion{event: e})
-		}
-	}
-	for i := range c.drops {
-		vs = append(vs, capturedVersion{drop: &c.drops[i]})
-	}
-	if len(vs) == 0 {
-		return nil
-	}
-	first := vs[0].path()
-	common := len(first)
-	for i := range vs {
-		common = commonPrefix(first[:common], vs[i].path())
-	}
-	for i := range vs {
-		var start [8]byte
-		copy(start[:], vs[i].path()[common:])
-		vs[i].start = binary.BigEndian.Uint64(start[:])
-	}
-	slices.SortFunc(vs, func(a, b capturedVersion) int {
-		if a.start != b.start {
-			return cmp.Compare(a.start, b.start)
-		}
-		if order := strings.Compare(a.path(), b.path()); order != 0 {
-			return order
-		}
-		return cmp.Compare(a.rev(), b.rev())
-	})
-	return vs
-}
-
-// commonPrefix returns how many bytes a and b start with alike.
-func commonPrefix(a, b string) int {
-	n := min(len(a), len(b))
-	for i := range n {
-		if a[i] != b[i] {
-			return i
-		}
-	}
-	return n
 }

@@ -49,6 +49,16 @@ func (b *row) free() int {
 	return -1
 }
 
+// like returns the first node of b with tag, nil if none has it.
+func (b *row) like(tag uint32) *node {
+	for i, have := range &b.tags {
+		if have == tag {
+			return b.nodes[i]
+		}
+	}
+	return nil
+}
+
 // maxProbe is how many rows are looked at for a path.
 const maxProbe = 50
 
@@ -103,6 +113,16 @@ func (t *table) get(path string) *node {
 		return b.nodes[i]
 	}
 	return t.apart[path]
+}
+
+// row returns the row where the search for path begins, and its tag; nil if
+// there is none.
+func (t *table) row(path string) (*row, uint32) {
+	p, tag := t.find(path)
+	if p.n == 0 {
+		return nil, 0
+	}
+	return &p.rows[p.place(tag)], tag
 }
 
 // add adds n at path, where none is. Nothing may be looked for until n knows its

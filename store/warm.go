@@ -12,33 +12,59 @@ const warmAtOnce = 32
 
 // warm is the memory of Warm.
 type warm struct {
-	nodes [warmAtOnce]*node
+	nodes [warmAtOnce]warmed
 	sum   int64 // of what was loaded: of no meaning, but that it has to be loaded
+}
+
+// warmed is what Warm knows of the node that a write is about.
+type warmed struct {
+	row  *row // where it most likely is
+	tag  uint32
+	node *node
+	head *Event
+	past *past
 }
 
 // Warm prepares the Apply of commands that come next, for speed alone, and
 // returns how many of them it has taken a look at.
 func (s *Store) Warm(commands [][]byte) int {
 	commands = commands[:min(len(commands), warmAtOnce)]
-	nodes := s.warm.nodes[:0]
+	ws := s.warm.nodes[:0]
 	for _, b := range commands {
 		if path := firstPath(b); path != "" {
-			if n := s.nodes.get(key(path)); n != nil {
-				nodes = append(nodes, n)
+			if row, tag := s.nodes.row(key(path)); row != nil {
+				ws = append(ws, warmed{row: row, tag: tag})
 			}
 		}
 	}
+	// Every loop loads what the one before has found the address of.
 	var sum int64
-	for _, n := range nodes {
-		if n.head != nil {
-			sum += n.head.Rev
+	for i := range ws {
+		sum += int64(ws[i].row.tags[0])
+	}
+	for i := range ws {
+		ws[i].node = ws[i].row.like(ws[i].tag)
+	}
+	for i := range ws {
+		if w := &ws[i]; w.node != nil {
+			w.head, w.past = w.node.head, w.node.past
 		}
-		if n.past != nil {
-			sum += int64(len(n.past.list))
+	}
+	for i := range ws {
+		if ws[i].head != nil {
+			sum += ws[i].head.Rev
+		}
+	}
+	for i := range ws {
+		if w := &ws[i]; w.head != nil && w.head.Path != "" {
+			sum += int64(w.head.Path[0])
+		}
+		if w := &ws[i]; w.past != nil {
+			sum += int64(len(w.past.list))
 		}
 	}
 	s.warm.sum += sum
-	clear(nodes)
+	clear(ws)
 	return len(commands)
 }
 
