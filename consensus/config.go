@@ -24,6 +24,11 @@ type Config struct {
 	Log       Log
 	Transport Transport
 	Machine   StateMachine
+	// Yield lets others run first that wait for a processor, in this process and
+	// in others, and returns at once if nobody does; nil: nothing does that. A
+	// leader calls it before it makes an entry, when there are many writes: see
+	// gather.
+	Yield func()
 	// Alarm is closed by Node.Stop, and by Open if that fails (a timer of the
 	// runtime).
 	Alarm Alarm

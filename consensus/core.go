@@ -48,6 +48,8 @@ type core struct {
 	resend resendTimer
 	// refused is set when raft takes no proposal for the moment.
 	refused bool
+	// crowd: the last entry held more than one write. gathering: none is made.
+	crowd, gathering bool
 
 	// answered is when each follower last answered this leader.
 	answered map[uint64]time.Time

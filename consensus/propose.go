@@ -24,13 +24,13 @@ func (c *core) handOver() bool {
 
 // proposeEntry makes one entry of what waits, if the pipeline has room.
 func (c *core) proposeEntry() bool {
-	if c.refused {
+	if c.refused || c.gathering {
 		return false
 	}
 	n, groups, size := c.nextEntry()
 	// What is not committed is on its way to a majority: wait for it, and let
 	// the next entry grow meanwhile, unless it is full already.
-	if open := c.lastIndex - min(c.pending.commit.Load(), c.lastIndex); open >= c.limits.Pipeline && size < c.limits.EntryBytes {
+	if c.open() >= c.limits.Pipeline && size < c.limits.EntryBytes {
 		return false
 	}
 	if cap(c.entry) < size || cap(c.entry) > 2*c.limits.EntryBytes {
@@ -56,7 +56,24 @@ func (c *core) proposeEntry() bool {
 	}
 	c.foreign = dropFront(c.foreign, groups)
 	c.queue = dropFront(c.queue, n)
+	c.crowd = n+groups > 1
 	return true
+}
+
+// open returns how many entries have no majority yet.
+func (c *core) open() uint64 { return c.lastIndex - min(c.pending.commit.Load(), c.lastIndex) }
+
+// waiting returns how much waits to be handed over.
+func (c *core) waiting() int { return len(c.queue) + len(c.foreign) }
+
+// mayGather reports whether an entry could be made now, and is likely to grow
+// when it is not: the last one was not of one write alone.
+func (c *core) mayGather() bool {
+	if c.role != raft.StateLeader || !c.crowd || c.waiting() == 0 || c.open() >= c.limits.Pipeline {
+		return false
+	}
+	_, _, size := c.nextEntry()
+	return size < c.limits.EntryBytes
 }
 
 // nextEntry tells how many of the queue and of foreign go into the next entry,

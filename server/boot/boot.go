@@ -196,7 +196,7 @@ func (n *Node) openConsensus() (err error) {
 	tick := n.cfg.Heartbeat / heartbeatTicks
 	n.consensus, err = consensus.Open(consensus.Config{
 		ID: n.id.ID, Nonce: binary.LittleEndian.Uint64(nonce[:]), State: consensus.Meta(n.db.Meta()),
-		Log: n.log, Transport: wire{n.transport}, Machine: n.machine, Alarm: newAlarm(),
+		Log: n.log, Transport: wire{n.transport}, Machine: n.machine, Alarm: newAlarm(), Yield: yield,
 		Tick: tick, HeartbeatTicks: heartbeatTicks, ElectionTicks: int(n.cfg.ElectionTimeout / tick),
 		CheckpointBytes: n.cfg.CheckpointBytes,
 		Hooks: consensus.Hooks{
