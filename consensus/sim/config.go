@@ -82,6 +82,7 @@ type settings struct {
 	limits    consensus.Limits
 	server    server.Limits
 	replicate store.Config
+	yield     func() // nil, or does nothing: then commits and entries go apart
 	// reconfigure: what is kept of the history changes on the way.
 	reconfigure bool
 
@@ -109,6 +110,9 @@ func (w *world) draw() {
 		s.nodes = pick(w, 1, 3, 3, 3, 3, 5)
 	}
 	s.tick = 25 * time.Millisecond
+	if w.cfg.Seed%2 == 1 {
+		s.yield = func() {}
+	}
 	s.limits = consensus.Limits{
 		Pending: 256, PendingBytes: 1 << 20, CommandBytes: 64 << 10,
 		EntryBytes: pick(w, 512, 4<<10, 64<<10), UncommittedBytes: pick[uint64](w, 8<<10, 64<<10, 1<<20),

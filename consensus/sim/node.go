@@ -120,6 +120,7 @@ func (n *node) open() error {
 		Tick: n.w.set.tick, CheckpointBytes: n.w.set.checkpointBytes, Limits: n.w.set.limits,
 		Hooks: consensus.Hooks{Checkpoint: func(time.Duration, error) { n.w.result.Checkpoints++ }},
 		Wall:  func() int64 { return n.clock.wallNanos(n.w.now) },
+		Yield: n.w.set.yield,
 	}, n.time)
 	if err != nil {
 		return err
