@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"hash/crc32"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -35,13 +35,19 @@ func redirect(t *testing.T, path, device string) (restore func()) {
 	if err != nil {
 		t.Skipf("needs /proc: %v", err)
 	}
+	// All are found before any is saved: a copy may get the number of one that
+	// was listed and is closed by now, as the list itself.
+	var files []int
 	for _, e := range fds {
-		name, _ := os.Readlink("/proc/self/fd/" + e.Name())
-		if name != path {
-			continue
+		if name, _ := os.Readlink("/proc/self/fd/" + e.Name()); name == path {
+			fd, err := strconv.Atoi(e.Name())
+			if err != nil {
+				t.Fatal(err)
+			}
+			files = append(files, fd)
 		}
-		var fd int
-		fmt.Sscan(e.Name(), &fd)
+	}
+	for _, fd := range files {
 		if saved[fd], err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0); err == nil {
 			err = unix.Dup3(int(to.Fd()), fd, unix.O_CLOEXEC)
 		}
