@@ -62,7 +62,7 @@ func processMutations() []mutation {
 		},
 		{
 			name: "own-clock", bug: "every node stamps changes with its own clock",
-			simulated: `has tree|records differ|another`,
+			simulated: `has tree|records differ|another|is not the one that must come next`,
 			edits:     []edit{{"server/machine.go", "		out[i], events = m.st.Apply(index, now, cmd)\n", "		out[i], events = m.st.Apply(index, time.Now().UnixNano(), cmd)\n"}},
 			drill:     "kill-follower", caught: `check (equal nodes|processes): `,
 		},

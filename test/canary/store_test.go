@@ -67,7 +67,7 @@ func storeMutations() []mutation {
 		},
 		{
 			name: "volatile-not-loaded", bug: "a node that was started again, or took a snapshot, keeps the history of volatile files",
-			simulated: `others have|does not start`,
+			simulated: `leads node \d+ to|others have|does not start`,
 			edits: []edit{{"store/loader.go", "	s.configure(m.config)\n", "	s.config = m.config\n"},
 				{"store/loader.go", "		if ordinal == 0 && len(s.volatile) > 0 {\n", "		if ordinal == 0 {\n"}},
 			pkg: "./store", run: "TestVolatile", caught: `FAIL: |panic: `,
