@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -65,43 +66,59 @@ func (n *Net) Front(host, target string) (string, error) {
 	return addr, nil
 }
 
-// Cut cuts every wire from a to b and from b to a: bytes stop, and nobody is
-// told.
-func (n *Net) Cut(a, b string) { n.set(a, b, true) }
-
-// Heal takes a Cut back.
-func (n *Net) Heal(a, b string) { n.set(a, b, false) }
-
-func (n *Net) set(a, b string, cut bool) {
-	n.mu.Lock()
-	n.cuts[[2]string{a, b}], n.cuts[[2]string{b, a}] = cut, cut
-	fronts := n.fronts
-	n.mu.Unlock()
-	var touched []*wire
-	for _, f := range fronts {
-		if f.to == a || f.to == b {
-			touched = append(touched, f.open()...)
-		}
-	}
-	n.settle(touched)
+// Cut cuts every wire between a host and others, in both directions and at the same
+// time: bytes stop, and nobody is told.
+func (n *Net) Cut(host string, others ...string) {
+	n.find(n.touching(host, others)) // which takes a while, and so comes before
+	n.set(host, others, true)
 }
 
-// settle cuts wires, and mends them, as Cut and Heal have said. Who is at the other end is
-// found out only where it matters: that costs more than all else that the rig does for a
-// connection, and would cost it in the middle of what is measured.
+// Heal takes a Cut back.
+func (n *Net) Heal(host string, others ...string) { n.set(host, others, false) }
+
+func (n *Net) set(host string, others []string, cut bool) {
+	n.mu.Lock()
+	for _, o := range others {
+		n.cuts[[2]string{host, o}], n.cuts[[2]string{o, host}] = cut, cut
+	}
+	n.mu.Unlock()
+	n.settle(n.touching(host, others))
+}
+
+// touching are the wires that may be between a host and others.
+func (n *Net) touching(host string, others []string) (all []*wire) {
+	n.mu.Lock()
+	fronts := n.fronts
+	n.mu.Unlock()
+	for _, f := range fronts {
+		if f.to == host || slices.Contains(others, f.to) {
+			all = append(all, f.open()...)
+		}
+	}
+	return all
+}
+
+// settle cuts wires, and mends them, as Cut and Heal have said.
 func (n *Net) settle(wires []*wire) {
+	n.find(slices.DeleteFunc(slices.Clone(wires), func(w *wire) bool { return !n.isAlone(w.to) }))
+	for _, w := range wires {
+		w.set(n.isCut)
+	}
+}
+
+// find finds out where wires come from. It is not asked where it does not matter: that
+// costs more than all else that the rig does for a connection, and would cost it in the
+// middle of what is measured.
+func (n *Net) find(wires []*wire) {
 	var hosts map[string]string // by the sockets of their processes; nil until it is asked for
 	for _, w := range wires {
-		if !n.isAlone(w.to) || w.from() != "" {
+		if w.from() != "" {
 			continue
 		}
 		if hosts == nil { // after the wires were made, so that it has the sockets of all
 			hosts = n.sockets()
 		}
 		w.find(hosts)
-	}
-	for _, w := range wires {
-		w.set(n.isCut)
 	}
 }
 

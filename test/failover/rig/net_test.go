@@ -207,13 +207,16 @@ func TestCut(t *testing.T) {
 	a.hear(2)
 	later.hear(1)
 
-	n.Cut("c", Outside)
+	n.Cut("c", "b", Outside)
 	out.say()
+	late.say()
 	a.say()
 	a.hear(3)
 	out.deaf("who is outside")
-	n.Heal(Outside, "c")
+	late.deaf("b")
+	n.Heal("c", Outside, "b")
 	out.hear(3)
+	late.hear(2)
 }
 
 // A cut hides the end of a connection too.
