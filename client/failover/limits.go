@@ -23,8 +23,10 @@ const (
 	promoteLimit = 3 * time.Second
 	// handOverLimit is how long a switch may take once the old master is none.
 	handOverLimit = 2 * time.Second
-	// takePoll is how often the node that is to take over looks at its Redis.
-	takePoll = time.Millisecond
+	// takeGrace is how long the node that is to take over leaves it to the old master
+	// to say so, and takePoll how often it looks at its Redis after that.
+	takeGrace = 150 * time.Millisecond
+	takePoll  = 10 * time.Millisecond
 	// sessionWatch is how long one watch of a session lasts before its file is
 	// read again.
 	sessionWatch = 10 * time.Second

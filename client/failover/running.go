@@ -192,8 +192,8 @@ func (s *Situation) switchTo(to, why string) Action {
 	return Action{Kind: WriteRegister, Next: next, Live: []string{s.Session, n.Session}, Why: why}
 }
 
-// switching: the old master hands over, the new one takes over when its Redis has
-// been made a master.
+// switching: the old master hands over, and writes that it has; the new one takes over
+// by itself if it has been made a master and that is not written.
 func (s *Situation) switching() Action {
 	v, r, own := &s.View, &s.View.Register, &s.Own
 	switch {
@@ -205,10 +205,23 @@ func (s *Situation) switching() Action {
 		return s.follow()
 	case r.To != s.Name:
 		return idle("")
+	case s.Since < takeGrace:
+		return idleFor(takeGrace-s.Since, "waiting to be made the master")
 	case s.fit() && own.Master && own.ReplID2 == r.ReplID:
 		return s.take(nil)
 	}
 	return idleFor(takePoll, "waiting to be made the master")
+}
+
+// HandedOver is what the agent of a switching register writes when it has made the Redis
+// of the node r.To the master, which is as own says, and its own a replica of that.
+func (s *Situation) HandedOver(own Own) Action {
+	n, _ := s.View.Node(s.View.Register.To)
+	to := *s
+	to.Name, to.Session, to.Own = n.Name, n.Session, own
+	a := to.take(nil)
+	a.Live = append(a.Live, s.Session)
+	return a
 }
 
 func (s *Situation) handOver() Action {

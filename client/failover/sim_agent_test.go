@@ -26,7 +26,9 @@ func (w *world) step(a *simAgent) {
 	if w.chance(70) {
 		a.version += w.rng.IntN(len(w.versions) - a.version)
 	}
-	if w.chance(80) || !a.own.Up {
+	r := w.view(a.version).Register
+	late := r.Writable() && r.Node == a.name && !a.own.Master
+	if late || w.chance(80) || !a.own.Up {
 		w.look(a)
 	}
 	if !a.started {
@@ -290,7 +292,7 @@ func (w *world) writeRegister(a *simAgent, s *Situation, act *Action) {
 }
 
 // handOver is what package agent does: hold writes, wait until the target has
-// all, turn, promote the target.
+// all, turn, promote the target, say so.
 func (w *world) handOver(a *simAgent, s *Situation, addr string) {
 	r := a.redis
 	i := slices.IndexFunc(w.redis, func(o *simRedis) bool { return o.addr == addr })
@@ -323,6 +325,16 @@ func (w *world) handOver(a *simAgent, s *Situation, addr string) {
 		return
 	}
 	t.shut = true
+	run := t.own().RunID
 	w.promote(t)
-	a.gate = false
+	own := t.own()
+	if !w.lossless && w.chance(5) {
+		w.kill(t)
+		w.boot(t) // it is another process that is named then
+	}
+	if w.chance(10) {
+		return // it is late to say so
+	}
+	own.RunID = run
+	w.writeRegister(a, s, new(s.HandedOver(own)))
 }

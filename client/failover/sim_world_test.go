@@ -316,11 +316,12 @@ func (w *world) checkRegister(old, next Register, by *simAgent) {
 	if next.State != Running || old.Writable() && next.Node == old.Node {
 		return
 	}
-	r := by.redis
+	to := w.agents[slices.IndexFunc(w.agents, func(a *simAgent) bool { return a.name == next.Node })]
+	r := to.redis
 	if next.RunID != fmt.Sprint(r.runID) {
 		return // it names a process that has ended: its gate stays closed
 	}
-	if !r.master || next.Node != by.name {
+	if !r.master || to != by && !(old.State == Switching && old.To == to.name) {
 		bad("its Redis is no master")
 	}
 	has := make(map[int]bool)

@@ -27,7 +27,7 @@ func lockMutations() []mutation {
 	}
 }
 
-// failoverMutations break the choice of a Redis to promote.
+// failoverMutations break the choice of a Redis to promote, and the gate of a master.
 func failoverMutations() []mutation {
 	return []mutation{
 		{
@@ -44,6 +44,11 @@ func failoverMutations() []mutation {
 			name: "too-few-bids", bug: "in sync mode any bids are enough to promote the best of them",
 			edits: []edit{{"client/failover/elect.go", "	if n < need {\n", "	if n < need && false {\n"}},
 			pkg:   "./client/failover", run: "TestSimulation", caught: `it lacks write \d+, which was confirmed`,
+		},
+		{
+			name: "gate-before-it-is-attached", bug: "Redis takes writes as soon as it counts connections, before it is asked whether the session is valid",
+			edits: []edit{{"client/failover/agent/exec.go", "	if err := a.shutWith(ctx, v); err != nil {\n		return nil, err\n	}\n	if !a.own.Backlog {\n", "	if err := a.redis.set(ctx, \"min-replicas-to-write\", n, \"min-replicas-max-lag\", v.Conf.GateLagS); err != nil {\n		return nil, err\n	}\n	if !a.own.Backlog {\n"}},
+			pkg:   "./client/failover/agent", run: "TestGateIsAttachedFirst", caught: `connections were attached, \d+ of them too old; want`, program: "redis-server",
 		},
 	}
 }

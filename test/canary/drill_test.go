@@ -44,6 +44,11 @@ func TestDrill(t *testing.T) {
 // missing is what this machine lacks to prove m, "" if it can.
 func missing(t *testing.T, m mutation) string {
 	t.Helper()
+	if m.program != "" {
+		if _, err := exec.LookPath(m.program); err != nil {
+			return err.Error()
+		}
+	}
 	name := cmp.Or(m.drill, m.needs)
 	for _, d := range drill.Drills() {
 		if d.Name == name {

@@ -33,6 +33,8 @@ type mutation struct {
 	drill string
 	// needs names a drill whose needs of the machine the test shares.
 	needs string
+	// program is what the test runs that a machine may lack.
+	program string
 	// simulated is what consensus/sim says of the same bug, a regular
 	// expression; "": it is not asked.
 	simulated string

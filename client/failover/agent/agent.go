@@ -96,6 +96,7 @@ type Agent struct {
 	looked   time.Time // when own was read; zero: it has to be
 	gate     *replica.Gate
 	ready    *readyGate // attached ahead, nil if there is none
+	attended int64      // the epoch of the switch for which one was prepared
 	epoch    int64      // the register that was seen last
 	since    time.Time  // since when
 	bidSince time.Time  // since when there is a bid; zero: there is none

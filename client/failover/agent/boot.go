@@ -42,7 +42,7 @@ func (a *Agent) prepare(ctx context.Context, v *failover.View) {
 func (a *Agent) settle(ctx context.Context, v *failover.View) error {
 	// A master whose group has no register yet goes on as it is.
 	if v.Epoch != 0 && (a.gate == nil || !a.gate.IsOpen()) {
-		if err := a.redis.set(ctx, "min-replicas-to-write", shut, "min-replicas-max-lag", v.Conf.GateLagS); err != nil {
+		if err := a.shutWith(ctx, v); err != nil {
 			return err
 		}
 	}

@@ -36,7 +36,7 @@ func (a *Agent) do(ctx context.Context, v *failover.View, act failover.Action) e
 		a.shutOld(ctx, v, act.Addr)
 		return nil
 	case failover.HandOver:
-		return a.handOver(ctx, v, act.Addr)
+		return a.handOver(ctx, v, act)
 	case failover.Kill:
 		return a.kill(ctx)
 	case failover.Refuse:
@@ -58,37 +58,45 @@ func (a *Agent) closeGate(why string) {
 	a.gate = nil
 }
 
-// openGate attaches the gate. From here on Redis takes writes, for as long as the
-// session is valid under which the register was written, and Redis answers.
+// openGate opens the gate. From here on Redis takes writes, for as long as the session
+// is valid under which the register was written, and Redis answers.
+//
+// min-replicas-to-write comes last: until then Redis is shut, whatever is attached to
+// it. A gate whose connections end still counts until Redis has noticed, and one that
+// is being attached before anybody has asked whether the session is valid.
 func (a *Agent) openGate(ctx context.Context, v *failover.View) error {
 	n := a.gateSize(v)
-	if g := a.takeReady(v, n); g != nil {
-		if err := g.Open(a.validFor(v)); err != nil {
-			return err
-		}
-		a.useGate(g)
-		return a.redis.set(ctx, "min-replicas-to-write", n)
-	}
-	a.closeGate("it is opened again")
-	if err := a.redis.set(ctx, "min-replicas-to-write", n, "min-replicas-max-lag", v.Conf.GateLagS); err != nil {
-		return err
-	}
-	if !a.own.Backlog {
-		if err := a.makeBacklog(ctx); err != nil {
+	g := a.takeReady(v, n)
+	if g == nil {
+		var err error
+		if g, err = a.attachGate(ctx, v, n); err != nil {
 			return err
 		}
 	}
-	if err := a.reread(ctx, v); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, callLimit)
-	defer cancel()
-	g, err := replica.OpenGate(ctx, a.redis.target, n, a.own.ReplID, a.own.Offset, a.validFor(v))
-	if err != nil {
+	if err := g.Open(a.validFor(v)); err != nil {
 		return err
 	}
 	a.useGate(g)
-	return nil
+	return a.redis.set(ctx, "min-replicas-to-write", n)
+}
+
+// attachGate attaches a gate to a Redis that is shut.
+func (a *Agent) attachGate(ctx context.Context, v *failover.View, n int) (*replica.Gate, error) {
+	a.closeGate("it is opened again")
+	if err := a.shutWith(ctx, v); err != nil {
+		return nil, err
+	}
+	if !a.own.Backlog {
+		if err := a.makeBacklog(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if err := a.reread(ctx, v); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	return replica.Attach(ctx, a.redis.target, n, a.own.ReplID, a.own.Offset)
 }
 
 // validFor is for how long a gate may be open that was opened by v.
@@ -120,6 +128,7 @@ func (a *Agent) write(ctx context.Context, v *failover.View, act failover.Action
 	if !act.Next.Writable() || act.Next.Node != a.cfg.Name {
 		a.closeGate(act.Why)
 	}
+	a.attachAhead(ctx, v, act)
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	t := client.Txn{Do: []client.Op{client.SetOp(a.paths.Register(), act.Next.Encode())}, Message: message(act)}
@@ -157,9 +166,7 @@ func (a *Agent) write(ctx context.Context, v *failover.View, act failover.Action
 		t.If = append(t.If, client.Unchanged(a.paths.Cmd(), v.Cmd.Rev))
 		t.Do = append(t.Do, client.DelOp(a.paths.Cmd()))
 	}
-	attached := a.attachAhead(ctx, v, act)
 	rev, err := a.cfg.Store.Txn(ctx, t)
-	a.ready = <-attached
 	if err != nil {
 		a.dropReady()
 		return err
@@ -213,7 +220,7 @@ func (a *Agent) bid(ctx context.Context, v *failover.View) error {
 
 // promote makes Redis a master, which takes no writes before the gate is open.
 func (a *Agent) promote(ctx context.Context, v *failover.View) error {
-	if err := a.redis.set(ctx, "min-replicas-to-write", shut, "min-replicas-max-lag", v.Conf.GateLagS); err != nil {
+	if err := a.shutWith(ctx, v); err != nil {
 		return err
 	}
 	if !a.own.Master {

@@ -36,6 +36,8 @@ const (
 	killLimit = 2 * time.Second
 	// hookLimit is how long a hook may run; then it is killed.
 	hookLimit = 30 * time.Second
+	// statDelay is how long after a change it is told the others.
+	statDelay = 30 * time.Millisecond
 	// statEvery is the least time between two writes of an offset alone.
 	statEvery = time.Second
 	// saveTries is how often it is tried to save what is lost before the node goes

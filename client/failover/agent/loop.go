@@ -34,6 +34,7 @@ func (a *Agent) loop(stopped context.Context) error {
 			return err
 		}
 		challenges.set(a.others(&v))
+		a.attendSwitch(ctx, &v)
 		s := a.situation(v)
 		act := failover.Decide(s)
 		note := a.problem
@@ -198,7 +199,9 @@ func (a *Agent) look(ctx context.Context, v *failover.View) {
 		a.ownInfo, a.looked = nil, time.Time{}
 		return
 	}
-	if !a.looked.IsZero() && time.Since(a.looked) < lookEvery && p.runID == a.own.RunID {
+	// One that is to be the master may have been made it since.
+	late := v.Register.Writable() && v.Register.Node == a.cfg.Name && !a.own.Master
+	if !late && !a.looked.IsZero() && time.Since(a.looked) < lookEvery && p.runID == a.own.RunID {
 		return
 	}
 	if err := a.reread(ctx, v); err != nil {

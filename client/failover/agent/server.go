@@ -60,6 +60,23 @@ func (s *server) get(ctx context.Context, name string) (string, error) {
 	return m[name], err
 }
 
+// then runs a command and returns what INFO says of replication after it, in one
+// round trip.
+func (s *server) then(ctx context.Context, args ...any) (info, error) {
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	var text *redis.StringCmd
+	_, err := s.cl.Pipelined(ctx, func(p redis.Pipeliner) error {
+		p.Do(ctx, args...)
+		text = p.Info(ctx, "replication")
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return parseInfo(text.Val()), nil
+}
+
 func (s *server) replicaOf(ctx context.Context, addr string) error {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {

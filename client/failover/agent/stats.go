@@ -10,8 +10,9 @@ import (
 	"github.com/doozer-store/doozer/client/session"
 )
 
-// stats writes what others are to know of the node, in the background: nothing
-// waits for it, and of what changes meanwhile only the last is written.
+// stats writes what others are to know of the node, in the background and not at once:
+// nothing waits for it, the writes of a failover go first, and of what changes meanwhile
+// only the last is written.
 type stats struct {
 	a     *Agent
 	woken chan struct{}
@@ -42,12 +43,15 @@ func (w *stats) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+		sleep(ctx, statDelay)
 		w.mu.Lock()
 		s, id, wanted := w.want, w.session, w.wanted
 		w.wanted = false
 		w.mu.Unlock()
-		if !wanted || id == "" {
-			continue
+		v := w.a.f.View()
+		n, ok := v.Node(w.a.cfg.Name)
+		if !wanted || id == "" || ok && !differs(&s, &n.Stat, v.Conf.MaxLagBytes) {
+			continue // it has been written since it was asked for
 		}
 		s.At = time.Now().UnixMilli()
 		if err := w.write(ctx, s, id); err != nil && ctx.Err() == nil {
@@ -104,7 +108,9 @@ func (a *Agent) publish(note string) {
 	if !ok || id == "" {
 		return
 	}
-	if told := n.Stat; differs(&s, &told, v.Conf.MaxLagBytes) {
+	// What changes in a switch is over soon, and the register is to be written without
+	// waiting for it.
+	if told := n.Stat; v.Register.State != failover.Switching && differs(&s, &told, v.Conf.MaxLagBytes) {
 		a.stats.put(s, id)
 	}
 }

@@ -184,16 +184,36 @@ func (c *Conn) line() (string, error) {
 // the whole of an empty copy first, which is thrown away, and the stream begins
 // where Redis is: full tells that.
 func (c *Conn) Attach(ctx context.Context, replid string, offset int64) (full bool, err error) {
-	for _, cmd := range [][]string{
+	if err := c.introduce(ctx); err != nil {
+		return false, err
+	}
+	return c.attach(ctx, replid, offset)
+}
+
+// introduce says what kind of replica this is to be, in one round trip. PSYNC can't be
+// sent with it: Redis refuses it while answers are on their way.
+func (c *Conn) introduce(ctx context.Context) error {
+	defer c.under(ctx, stepLimit)()
+	words := [][]string{
 		{"REPLCONF", "listening-port", "0"},
 		{"REPLCONF", "capa", "eof", "capa", "psync2"},
 		// Of a copy nothing is wanted: no keys, no functions.
 		{"REPLCONF", "rdb-filter-only", ""},
-	} {
-		if _, err := c.Do(ctx, cmd...); err != nil && !errors.Is(err, ErrRefused) {
-			return false, err
+	}
+	for _, w := range words {
+		if err := c.Send(w...); err != nil {
+			return err
 		}
 	}
+	for range words {
+		if _, err := c.reply(); err != nil && !errors.Is(err, ErrRefused) {
+			return fmt.Errorf("REPLCONF: %w", err)
+		}
+	}
+	return nil
+}
+
+func (c *Conn) attach(ctx context.Context, replid string, offset int64) (full bool, err error) {
 	defer c.under(ctx, syncLimit)()
 	line, err := c.psync(replid, offset)
 	if err != nil {

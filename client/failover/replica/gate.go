@@ -21,51 +21,60 @@ type Gate struct {
 	cause error // written before ended is closed
 }
 
-// OpenGate is Attach and Open.
-func OpenGate(ctx context.Context, t Target, n int, replid string, offset int64, valid func() bool) (*Gate, error) {
-	g, err := Attach(ctx, t, n, replid, offset)
+// Prepare opens n connections to Redis for a gate that is to be attached. Until
+// then they are clients that say nothing.
+func Prepare(ctx context.Context, t Target, n int) (*Gate, error) {
+	g := &Gate{conns: make([]*Conn, n), stop: make(chan struct{}), ended: make(chan struct{})}
+	err := g.each(func(i int) error {
+		c, err := Open(ctx, t)
+		if err != nil {
+			return err
+		}
+		g.conns[i] = c
+		return c.introduce(ctx)
+	})
 	if err != nil {
-		return nil, err
-	}
-	if err := g.Open(valid); err != nil {
+		g.closeAll()
 		return nil, err
 	}
 	return g, nil
 }
 
-// Attach attaches n connections to Redis, whose history is replid and has come to
-// offset, for a gate that is to be opened within a second. Redis counts them from
-// now on, as it does any replica that has just come, so it has to refuse writes for
-// another reason. It has to be a master with a backlog (see MakeBacklog); else it
-// would start a child for each gate.
-func Attach(ctx context.Context, t Target, n int, replid string, offset int64) (*Gate, error) {
-	g := &Gate{stop: make(chan struct{}), ended: make(chan struct{})}
-	errs := make(chan error, n)
-	conns := make([]*Conn, n)
+// Attach attaches the connections of a gate that was prepared to Redis, whose
+// history is replid and has come to offset; the gate is to be opened within a second.
+// Redis counts them from now on, as it does any replica that has just come, so it has
+// to refuse writes for another reason. It has to be a master with a backlog (see
+// MakeBacklog); else it would start a child for each gate. After an error the gate is
+// closed.
+func (g *Gate) Attach(ctx context.Context, replid string, offset int64) error {
+	err := g.each(func(i int) error {
+		_, err := g.conns[i].attach(ctx, replid, offset)
+		return err
+	})
+	if err != nil {
+		g.end(err)
+	}
+	return err
+}
+
+// each does something with all connections at the same time.
+func (g *Gate) each(fn func(i int) error) error {
+	errs := make([]error, len(g.conns))
 	var wg sync.WaitGroup
-	for i := range n {
-		wg.Go(func() {
-			c, err := Open(ctx, t)
-			if err == nil {
-				conns[i] = c
-				_, err = c.Attach(ctx, replid, offset)
-			}
-			errs <- err
-		})
+	for i := range g.conns {
+		wg.Go(func() { errs[i] = fn(i) })
 	}
 	wg.Wait()
-	close(errs)
-	var err error
-	for e := range errs {
-		err = errors.Join(err, e)
-	}
-	for _, c := range conns {
-		if c != nil {
-			g.conns = append(g.conns, c)
-		}
+	return errors.Join(errs...)
+}
+
+// Attach is Prepare and the gate's Attach.
+func Attach(ctx context.Context, t Target, n int, replid string, offset int64) (*Gate, error) {
+	g, err := Prepare(ctx, t, n)
+	if err == nil {
+		err = g.Attach(ctx, replid, offset)
 	}
 	if err != nil {
-		g.closeAll()
 		return nil, err
 	}
 	return g, nil
@@ -127,7 +136,9 @@ func (g *Gate) end(cause error) {
 
 func (g *Gate) closeAll() {
 	for _, c := range g.conns {
-		c.Close()
+		if c != nil { // it was not opened
+			c.Close()
+		}
 	}
 }
 

@@ -35,6 +35,16 @@ func offset(t *testing.T, s *redistest.Server) int64 {
 	return n
 }
 
+// openGate attaches a gate and opens it.
+func openGate(t *testing.T, target replica.Target, n int, replid string, offset int64, valid func() bool) (*replica.Gate, error) {
+	t.Helper()
+	g, err := replica.Attach(t.Context(), target, n, replid, offset)
+	if err != nil {
+		return nil, err
+	}
+	return g, g.Open(valid)
+}
+
 func refused(err error) bool { return err != nil && strings.HasPrefix(err.Error(), "NOREPLICAS") }
 
 // With the gate open Redis takes writes; with it closed, by its owner or because
@@ -49,7 +59,7 @@ func TestGate(t *testing.T) {
 	}
 	var valid atomic.Bool
 	valid.Store(true)
-	g, err := replica.OpenGate(t.Context(), target, n, s.Info("master_replid"), offset(t, s), valid.Load)
+	g, err := openGate(t, target, n, s.Info("master_replid"), offset(t, s), valid.Load)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,11 +77,11 @@ func TestGate(t *testing.T) {
 	if g.IsOpen() || g.Err() == nil {
 		t.Error("it says that it is open")
 	}
-	if _, err := replica.OpenGate(t.Context(), target, n, s.Info("master_replid"), offset(t, s), valid.Load); err == nil {
+	if _, err := openGate(t, target, n, s.Info("master_replid"), offset(t, s), valid.Load); err == nil {
 		t.Error("it opened without being valid")
 	}
 	valid.Store(true)
-	again, err := replica.OpenGate(t.Context(), target, n, s.Info("master_replid"), offset(t, s), valid.Load)
+	again, err := openGate(t, target, n, s.Info("master_replid"), offset(t, s), valid.Load)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,14 +96,14 @@ func TestGate(t *testing.T) {
 func TestGateEnds(t *testing.T) {
 	t.Parallel()
 	s, target := master(t, 1)
-	g, err := replica.OpenGate(t.Context(), target, 1, s.Info("master_replid"), offset(t, s), func() bool { return true })
+	g, err := openGate(t, target, 1, s.Info("master_replid"), offset(t, s), func() bool { return true })
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer g.Close()
 	s.Kill()
 	<-g.Ended()
-	if _, err := replica.OpenGate(t.Context(), target, 1, "", 0, func() bool { return true }); err == nil {
+	if _, err := openGate(t, target, 1, "", 0, func() bool { return true }); err == nil {
 		t.Error("a gate to nobody")
 	}
 }

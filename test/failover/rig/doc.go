@@ -3,7 +3,7 @@
 //
 // A [Group] is three hosts, each a Redis server and its guard: an agent of doozer
 // ([StartDoozer]) or a Redis Sentinel ([StartSentinel]). The servers of a [Net] are
-// reached by fronts, which know the host of whoever connects, so that a host can be cut
+// reached by fronts, which can tell the host of whoever connects, so that a host can be cut
 // off from some and not from others. [Run] does one trial of a [Case] to a group: it
 // writes, does the harm, waits for what the harm is to lead to, ends the harm, waits
 // until the group is whole, and says what became of it, an [Outcome].
@@ -19,7 +19,7 @@
 // # Goroutines
 //
 // Each process has one that waits for its end; a front has one that accepts and
-// three for each connection; a trial has one for each server it probes and one for
+// two for each connection; a trial has one for each server it probes and one for
 // each client. All end with the test, or the trial.
 //
 // # Limits

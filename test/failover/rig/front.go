@@ -1,16 +1,14 @@
 package rig
 
 import (
-	"io"
+	"maps"
 	"net"
+	"slices"
 	"sync"
-
-	"github.com/doozer-store/doozer/drill/proxy"
 )
 
-// front is the address by which others reach one server. It finds out which host
-// a connection comes from and gives each host a wire of its own, so that a host can be
-// cut off from a server that others still reach.
+// front is the address by which others reach one server. Each connection has a wire
+// of its own, so that a host can be cut off from a server that others still reach.
 type front struct {
 	net    *Net
 	to     string // name of the host that the server is on
@@ -19,9 +17,8 @@ type front struct {
 	done   sync.WaitGroup
 
 	mu    sync.Mutex
-	links map[string]*proxy.Link // by the name of the host they come from; guarded by mu
-	conns map[net.Conn]bool      // guarded by mu
-	shut  bool                   // guarded by mu
+	wires map[*wire]bool // guarded by mu
+	shut  bool           // guarded by mu
 }
 
 func newFront(n *Net, addr, to, target string) (*front, error) {
@@ -29,7 +26,7 @@ func newFront(n *Net, addr, to, target string) (*front, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &front{net: n, to: to, target: target, ln: ln, links: map[string]*proxy.Link{}, conns: map[net.Conn]bool{}}
+	f := &front{net: n, to: to, target: target, ln: ln, wires: map[*wire]bool{}}
 	f.done.Go(f.accept)
 	return f, nil
 }
@@ -40,94 +37,52 @@ func (f *front) accept() {
 		if err != nil {
 			return
 		}
-		f.done.Go(func() { f.serve(nc.(*net.TCPConn)) })
+		f.done.Go(func() { f.serve(newWire(nc.(*net.TCPConn), f.to)) })
 	}
 }
 
-// serve carries one connection over the wire of the host that it comes from.
-func (f *front) serve(near *net.TCPConn) {
-	defer near.Close()
-	if !f.add(near) {
+// serve carries one connection. A cut that is made when the wire is among those that
+// are open finds it there; one that was made before is seen by settle.
+func (f *front) serve(w *wire) {
+	defer w.end()
+	if !f.add(w) {
 		return
 	}
-	defer f.remove(near)
-	l, err := f.link(f.net.hostOf(near))
-	if err != nil {
-		return
-	}
-	nc, err := net.Dial("tcp", l.Addr())
-	if err != nil {
-		near.SetLinger(0)
-		return
-	}
-	far := nc.(*net.TCPConn)
-	defer far.Close()
-	if !f.add(far) {
-		return
-	}
-	defer f.remove(far)
-	var both sync.WaitGroup
-	pump := func(dst, src *net.TCPConn) {
-		io.Copy(dst, src)
-		dst.Close()
-		src.Close()
-	}
-	both.Go(func() { pump(far, near) })
-	both.Go(func() { pump(near, far) })
-	both.Wait()
+	defer f.remove(w)
+	f.net.settle([]*wire{w})
+	w.carry(f.target)
 }
 
-func (f *front) add(nc net.Conn) bool {
+func (f *front) add(w *wire) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.shut {
-		nc.Close()
 		return false
 	}
-	f.conns[nc] = true
+	f.wires[w] = true
 	return true
 }
 
-func (f *front) remove(nc net.Conn) {
+func (f *front) remove(w *wire) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.conns, nc)
+	delete(f.wires, w)
 }
 
-// link is the wire that comes from a host.
-func (f *front) link(from string) (*proxy.Link, error) {
+// open are the wires of all connections.
+func (f *front) open() []*wire {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if l := f.links[from]; l != nil {
-		return l, nil
-	}
-	if f.shut {
-		return nil, net.ErrClosed
-	}
-	l, err := proxy.New(f.target, proxy.Options{})
-	if err != nil {
-		return nil, err
-	}
-	if f.net.isCut(from, f.to) {
-		if err := l.Cut(proxy.Both); err != nil {
-			return nil, err
-		}
-	}
-	f.links[from] = l
-	return l, nil
+	return slices.Collect(maps.Keys(f.wires))
 }
 
 func (f *front) close() {
 	f.ln.Close()
 	f.mu.Lock()
 	f.shut = true
-	for nc := range f.conns {
-		nc.Close()
-	}
-	links := f.links
 	f.mu.Unlock()
-	for _, l := range links {
-		l.Close()
+	for _, w := range f.open() {
+		w.end()
 	}
 	f.done.Wait()
 }

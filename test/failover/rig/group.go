@@ -110,22 +110,13 @@ func at(hosts []*Host, front string) string {
 }
 
 // Cut cuts a host off from all others, and from clients; Heal takes it back.
-func (g *Group) Cut(h *Host) { g.wires(h, g.Net.Cut, append(g.others(h), Outside)) }
+func (g *Group) Cut(h *Host) { g.Net.Cut(h.Name, append(g.others(h), Outside)...) }
 
 // Heal takes Cut back.
-func (g *Group) Heal(h *Host) { g.wires(h, g.Net.Heal, append(g.others(h), Outside)) }
+func (g *Group) Heal(h *Host) { g.Net.Heal(h.Name, append(g.others(h), Outside)...) }
 
 // CutStore cuts a host off from the store alone.
-func (g *Group) CutStore(h *Host) { g.wires(h, g.Net.Cut, g.Store.Hosts()) }
-
-func (g *Group) wires(h *Host, do func(a, b string) error, others []string) {
-	g.t.Helper()
-	for _, o := range others {
-		if err := do(h.Name, o); err != nil {
-			g.t.Fatalf("%v", err)
-		}
-	}
-}
+func (g *Group) CutStore(h *Host) { g.Net.Cut(h.Name, g.Store.Hosts()...) }
 
 func (g *Group) others(h *Host) []string {
 	var all []string

@@ -16,9 +16,9 @@ const (
 	inodeAt          = 68 // in an answer
 )
 
-// inodeOf is that of the socket with these two ends; "" where there is none. It is
-// asked for, not looked up in /proc/net/tcp: with thousands of connections on the
-// machine that costs more than all else that a trial does.
+// inodeOf is that of the socket with these two ends; "" where there is none, "0" where
+// its process has closed it. It is asked for, not looked up in /proc/net/tcp: with
+// thousands of connections on the machine that costs more than all else that a trial does.
 func inodeOf(own, other *net.TCPAddr) string {
 	s, err := syscall.Socket(syscall.AF_NETLINK, syscall.SOCK_RAW|syscall.SOCK_CLOEXEC, netlinkSockDiag)
 	if err != nil {

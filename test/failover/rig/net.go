@@ -2,13 +2,13 @@ package rig
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/doozer-store/doozer/drill/cluster"
-	"github.com/doozer-store/doozer/drill/proxy"
 )
 
 // Outside is the host of whoever belongs to no other: the clients of the tests.
@@ -66,37 +66,72 @@ func (n *Net) Front(host, target string) (string, error) {
 	return addr, nil
 }
 
-// Cut cuts every wire from a to b and from b to a: bytes stop, and nobody is
-// told.
-func (n *Net) Cut(a, b string) error { return n.set(a, b, true) }
+// Cut cuts every wire between a host and others, in both directions and at the same
+// time: bytes stop, and nobody is told.
+func (n *Net) Cut(host string, others ...string) {
+	n.find(n.touching(host, others)) // which takes a while, and so comes before
+	n.set(host, others, true)
+}
 
 // Heal takes a Cut back.
-func (n *Net) Heal(a, b string) error { return n.set(a, b, false) }
+func (n *Net) Heal(host string, others ...string) { n.set(host, others, false) }
 
-func (n *Net) set(a, b string, cut bool) error {
+func (n *Net) set(host string, others []string, cut bool) {
 	n.mu.Lock()
-	n.cuts[[2]string{a, b}], n.cuts[[2]string{b, a}] = cut, cut
+	for _, o := range others {
+		n.cuts[[2]string{host, o}], n.cuts[[2]string{o, host}] = cut, cut
+	}
+	n.mu.Unlock()
+	n.settle(n.touching(host, others))
+}
+
+// touching are the wires that may be between a host and others.
+func (n *Net) touching(host string, others []string) (all []*wire) {
+	n.mu.Lock()
 	fronts := n.fronts
 	n.mu.Unlock()
 	for _, f := range fronts {
-		for _, pair := range [][2]string{{a, b}, {b, a}} {
-			if f.to != pair[1] {
-				continue
-			}
-			f.mu.Lock()
-			l := f.links[pair[0]]
-			f.mu.Unlock()
-			if l == nil {
-				continue
-			}
-			if !cut {
-				l.Heal()
-			} else if err := l.Cut(proxy.Both); err != nil {
-				return err
-			}
+		if f.to == host || slices.Contains(others, f.to) {
+			all = append(all, f.open()...)
 		}
 	}
-	return nil
+	return all
+}
+
+// settle cuts wires, and mends them, as Cut and Heal have said.
+func (n *Net) settle(wires []*wire) {
+	n.find(slices.DeleteFunc(slices.Clone(wires), func(w *wire) bool { return !n.isAlone(w.to) }))
+	for _, w := range wires {
+		w.set(n.isCut)
+	}
+}
+
+// find finds out where wires come from. It is not asked where it does not matter: that
+// costs more than all else that the rig does for a connection, and would cost it in the
+// middle of what is measured.
+func (n *Net) find(wires []*wire) {
+	var hosts map[string]string // by the sockets of their processes; nil until it is asked for
+	for _, w := range wires {
+		if w.from() != "" {
+			continue
+		}
+		if hosts == nil { // after the wires were made, so that it has the sockets of all
+			hosts = n.sockets()
+		}
+		w.find(hosts)
+	}
+}
+
+// isAlone tells whether a host is cut off from any other.
+func (n *Net) isAlone(to string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for pair, cut := range n.cuts {
+		if cut && pair[1] == to {
+			return true
+		}
+	}
+	return false
 }
 
 func (n *Net) isCut(from, to string) bool {
@@ -115,40 +150,31 @@ func (n *Net) Close() {
 	}
 }
 
-// hostOf finds the host of the process that opened the other end of nc.
-func (n *Net) hostOf(nc *net.TCPConn) string {
-	inode := inodeOf(nc.RemoteAddr().(*net.TCPAddr), nc.LocalAddr().(*net.TCPAddr))
-	if inode == "" {
-		return Outside
-	}
+// sockets tells for each socket of the processes on all hosts, by its inode, which host
+// that is.
+func (n *Net) sockets() map[string]string {
+	pids := map[int]string{}
 	n.mu.Lock()
-	pids := map[string][]int{}
-	for host, fs := range n.pids {
-		for _, pid := range fs {
-			pids[host] = append(pids[host], pid())
+	for host, all := range n.pids {
+		for _, pid := range all {
+			pids[pid()] = host
 		}
 	}
 	n.mu.Unlock()
-	for host, ids := range pids {
-		for _, pid := range ids {
-			if pid > 0 && holds(pid, "socket:["+inode+"]") {
-				return host
+	delete(pids, 0) // does not run
+	hosts := map[string]string{}
+	for pid, host := range pids {
+		dir := fmt.Sprintf("/proc/%d/fd", pid)
+		fds, err := os.ReadDir(dir)
+		if err != nil {
+			continue // it has ended
+		}
+		for _, fd := range fds {
+			to, err := os.Readlink(filepath.Join(dir, fd.Name()))
+			if inode, ok := strings.CutPrefix(to, "socket:["); ok && err == nil {
+				hosts[strings.TrimSuffix(inode, "]")] = host
 			}
 		}
 	}
-	return Outside
-}
-
-func holds(pid int, socket string) bool {
-	dir := fmt.Sprintf("/proc/%d/fd", pid)
-	fds, err := os.ReadDir(dir)
-	if err != nil {
-		return false
-	}
-	for _, fd := range fds {
-		if to, err := os.Readlink(filepath.Join(dir, fd.Name())); err == nil && to == socket {
-			return true
-		}
-	}
-	return false
+	return hosts
 }

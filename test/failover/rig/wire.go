@@ -1,189 +1,154 @@
 package rig
 
 import (
-	"bufio"
-	"errors"
-	"fmt"
-	"io"
 	"net"
-	"strconv"
-	"strings"
+	"sync"
 	"time"
 )
 
-// ReplyError is an error that Redis answered, with its first word: "READONLY You
-// can't write against a read only replica.".
-type ReplyError string
+// wire carries one connection to a server. What a cut does to it is what a cut cable
+// does to TCP: bytes stop, nobody is told, and what was under way arrives after the
+// cable is mended.
+type wire struct {
+	near *net.TCPConn  // the side of who connected
+	to   string        // name of the host that the server is on
+	done chan struct{} // closed by end
 
-func (e ReplyError) Error() string { return string(e) }
-
-// Refused tells whether err is an answer of Redis that begins with that word.
-func Refused(err error, word string) bool {
-	var e ReplyError
-	return errors.As(err, &e) && strings.HasPrefix(string(e), word)
+	mu    sync.Mutex
+	host  string        // that near comes from; "" until it is asked for; guarded by mu
+	pass  chan struct{} // closed while bytes pass; guarded by mu
+	cut   bool          // pass is not closed; guarded by mu
+	far   *net.TCPConn  // the server's side; nil until dialled; guarded by mu
+	ended bool          // done is closed; guarded by mu
 }
 
-func isReply(err error) bool { return errors.As(err, new(ReplyError)) }
+const (
+	// wireChunk is how many bytes a cut wire holds in each direction, besides what the
+	// kernel does; the sender of more feels it.
+	wireChunk = 32 << 10
+	// farLimit is how long a server may take to accept.
+	farLimit = 5 * time.Second
+)
 
-// Conn is one connection to a Redis server, byte for byte: what a test of its
-// replication needs and client libraries hide. One goroutine uses it at a time.
-type Conn struct {
-	nc    net.Conn
-	r     *bufio.Reader
-	limit time.Duration // of one call
+// newWire is one that is not cut.
+func newWire(near *net.TCPConn, to string) *wire {
+	w := &wire{near: near, to: to, done: make(chan struct{}), pass: make(chan struct{})}
+	close(w.pass)
+	return w
 }
 
-// callLimit is what only a server that hangs exceeds.
-const callLimit = 30 * time.Second
+// from is the name of the host that the connection comes from; "" while nobody has asked.
+func (w *wire) from() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.host
+}
 
-// Dial connects to addr.
-func Dial(addr string) (*Conn, error) { return DialLimit(addr, callLimit) }
-
-// DialLimit connects to addr; the connection and each call may take limit.
-func DialLimit(addr string, limit time.Duration) (*Conn, error) {
-	nc, err := net.DialTimeout("tcp", addr, limit)
-	if err != nil {
-		return nil, err
+// find finds out where the connection comes from: hosts are those of all sockets. One
+// that has been closed there ends: whose it was nobody can tell.
+func (w *wire) find(hosts map[string]string) {
+	inode := inodeOf(w.near.RemoteAddr().(*net.TCPAddr), w.near.LocalAddr().(*net.TCPAddr))
+	if inode == "" || inode == "0" {
+		w.end()
+		return
 	}
-	return &Conn{nc: nc, r: bufio.NewReader(nc), limit: limit}, nil
+	host := hosts[inode]
+	if host == "" {
+		host = Outside
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.host = host
 }
 
-// Close closes the connection.
-func (c *Conn) Close() { c.nc.Close() }
-
-// drop closes the connection without a trace: polls make thousands, and the kernel
-// would remember each for a minute.
-func (c *Conn) drop() {
-	if nc, ok := c.nc.(*net.TCPConn); ok {
-		nc.SetLinger(0)
-	}
-	c.nc.Close()
-}
-
-// Send writes a command and waits for nothing.
-func (c *Conn) Send(args ...string) error {
-	c.nc.SetWriteDeadline(time.Now().Add(c.limit))
-	_, err := c.nc.Write(command(args))
-	return err
-}
-
-// Do is one command and its answer: a string, an integer as its digits, or the
-// elements of an array with a newline between them. Nil is "".
-func (c *Conn) Do(args ...string) (string, error) {
-	if err := c.Send(args...); err != nil {
-		return "", err
-	}
-	return c.Receive()
-}
-
-// Receive reads one answer, as Do gives it.
-func (c *Conn) Receive() (string, error) {
-	c.nc.SetReadDeadline(time.Now().Add(c.limit))
-	return c.reply()
-}
-
-func (c *Conn) line() (string, error) {
-	s, err := c.r.ReadString('\n')
-	return strings.TrimSuffix(s, "\r\n"), err
-}
-
-func (c *Conn) reply() (string, error) {
-	s, err := c.line()
-	for err == nil && s == "" { // what keeps a waiting replica's connection alive
-		s, err = c.line()
-	}
-	if err != nil {
-		return "", err
-	}
-	switch s[0] {
-	case '+', ':':
-		return s[1:], nil
-	case '-':
-		return "", ReplyError(s[1:])
-	}
-	n, err := strconv.Atoi(s[1:])
-	if err != nil {
-		return "", fmt.Errorf("not RESP: %q", s)
-	}
+// set lets bytes pass or not, as isCut says of the two hosts at present.
+func (w *wire) set(isCut func(from, to string) bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	cut := isCut(w.host, w.to)
 	switch {
-	case n < 0:
-		return "", nil
-	case s[0] == '$':
-		b := make([]byte, n+2)
-		_, err := io.ReadFull(c.r, b)
-		return string(b[:n]), err
-	case s[0] == '*':
-		parts := make([]string, n)
-		for i := range parts {
-			part, err := c.reply()
-			if err != nil && !isReply(err) {
-				return "", err
-			}
-			parts[i] = part
+	case cut && !w.cut:
+		w.pass = make(chan struct{})
+	case !cut && w.cut:
+		close(w.pass)
+	}
+	w.cut = cut
+}
+
+// carry carries all bytes until one side ends. It dials when bytes pass, and a refusal
+// travels back over the same wire.
+func (w *wire) carry(target string) {
+	defer w.end()
+	if !w.await() {
+		return
+	}
+	nc, err := net.DialTimeout("tcp", target, farLimit)
+	if err != nil {
+		w.await()
+		w.near.SetLinger(0)
+		return
+	}
+	far := nc.(*net.TCPConn)
+	if !w.setFar(far) {
+		return
+	}
+	var back sync.WaitGroup
+	back.Go(func() { w.pump(w.near, far) })
+	w.pump(far, w.near)
+	back.Wait()
+}
+
+func (w *wire) setFar(far *net.TCPConn) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ended {
+		far.Close()
+		return false
+	}
+	w.far = far
+	return true
+}
+
+// pump moves bytes until src ends or the wire does, and then ends the wire. A cut hides
+// the end as well.
+func (w *wire) pump(dst, src *net.TCPConn) {
+	defer w.end()
+	buf := make([]byte, wireChunk)
+	for {
+		n, err := src.Read(buf)
+		if !w.await() {
+			return
 		}
-		return strings.Join(parts, "\n"), nil
-	}
-	return "", fmt.Errorf("not RESP: %q", s)
-}
-
-// Psync asks to be sent what the server writes, from byte offset on of the
-// history replid, as a replica does, and returns its answer's words: CONTINUE,
-// or FULLRESYNC with a history and an offset, after which the server sends its
-// data.
-func (c *Conn) Psync(replid string, offset int64) ([]string, error) {
-	s, err := c.Do("PSYNC", replid, strconv.FormatInt(offset, 10))
-	return strings.Fields(s), err
-}
-
-// SkipData reads over the data that follows a FULLRESYNC.
-func (c *Conn) SkipData() error {
-	c.nc.SetReadDeadline(time.Now().Add(c.limit))
-	s, err := c.line()
-	for err == nil && s == "" {
-		s, err = c.line()
-	}
-	if err != nil {
-		return err
-	}
-	if mark, ok := strings.CutPrefix(s, "$EOF:"); ok {
-		return c.skipTo(mark)
-	}
-	n, err := strconv.ParseInt(strings.TrimPrefix(s, "$"), 10, 64)
-	if err != nil {
-		return fmt.Errorf("not the head of data: %q", s)
-	}
-	_, err = io.CopyN(io.Discard, c.r, n)
-	return err
-}
-
-func (c *Conn) skipTo(mark string) error {
-	var seen []byte
-	for string(seen) != mark {
-		b, err := c.r.ReadByte()
-		if err != nil {
-			return err
+		if _, failed := dst.Write(buf[:n]); failed != nil || err != nil {
+			return
 		}
-		seen = append(seen, b)
-		seen = seen[max(0, len(seen)-len(mark)):]
 	}
-	return nil
 }
 
-// command is args as RESP.
-func command(args []string) []byte {
-	b := fmt.Appendf(nil, "*%d\r\n", len(args))
-	for _, a := range args {
-		b = fmt.Appendf(b, "$%d\r\n%s\r\n", len(a), a)
+// await waits until bytes pass; false when the wire ends first.
+func (w *wire) await() bool {
+	w.mu.Lock()
+	pass := w.pass
+	w.mu.Unlock()
+	select {
+	case <-pass:
+		return true
+	case <-w.done:
+		return false
 	}
-	return b
 }
 
-// ReceiveSized is Receive for a stream of replication, and tells how many bytes
-// the answer had.
-func (c *Conn) ReceiveSized() (string, int64, error) {
-	s, err := c.Receive()
-	if err != nil {
-		return "", 0, err
+// end ends both sides. It may be called again.
+func (w *wire) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ended {
+		return
 	}
-	return s, int64(len(command(strings.Split(s, "\n")))), nil
+	w.ended = true
+	close(w.done)
+	w.near.Close()
+	if w.far != nil {
+		w.far.Close()
+	}
 }
