@@ -76,7 +76,7 @@ func inOrder(vs, other []capturedVersion) {
 	if len(vs) > fewVersions {
 		differ = setStarts(vs)
 	}
-	if differ == 0 { // then all have one path
+	if differ == 0 { // they are few, or all have one path
 		slices.SortFunc(vs, func(a, b capturedVersion) int {
 			return cmp.Or(strings.Compare(a.path(), b.path()), cmp.Compare(a.rev(), b.rev()))
 		})

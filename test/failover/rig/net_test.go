@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/doozer-store/doozer/drill/cluster"
+	"github.com/doozer-store/doozer/test/need"
 )
 
 // dialTo names the address to which the test's own program, started again, connects
@@ -156,7 +157,7 @@ func ends(n *Net, to string) []string {
 func newTestNet(t *testing.T) (n *Net, front string) {
 	t.Helper()
 	if runtime.GOOS != "linux" {
-		t.Skip("it is not known who connects")
+		need.Skip(t, "it is not known who connects")
 	}
 	p, err := cluster.NewPorts()
 	if err != nil {
