@@ -204,7 +204,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.wg.Go(func() { a.safe.run(back) })
 	err := a.loop(ctx)
 	a.hold.close()
-	a.closeGate("the agent stops")
+	a.shut(back, "the agent stops")
 	if err == nil || ctx.Err() != nil {
 		err = nil
 	}

@@ -221,6 +221,9 @@ func TestAgentRestart(t *testing.T) {
 	g := newGroup(t, 1, nil)
 	m, v := g.master(0)
 	m.stop()
+	if set := m.redis.Do("CONFIG", "GET", "min-replicas-to-write"); set != fmt.Sprintf("[min-replicas-to-write %d]", shut) {
+		t.Errorf("the agent ended before Redis was shut: %s", set)
+	}
 	if _, err := m.redis.Try("SET", "a", "1"); err == nil {
 		t.Error("a Redis without an agent takes writes")
 	}

@@ -58,6 +58,22 @@ func (a *Agent) closeGate(why string) {
 	a.gate = nil
 }
 
+// shut closes the gate and returns when Redis refuses writes, if it answers: it learns
+// of the end of a gate's connections only when it next looks at them, and may take what
+// clients have sent by then.
+func (a *Agent) shut(ctx context.Context, why string) {
+	open := a.gate != nil
+	a.closeGate(why)
+	if !open {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, shutLimit)
+	defer cancel()
+	if err := a.redis.set(ctx, "min-replicas-to-write", shut); err != nil {
+		a.log.Warn("redis has not confirmed that it refuses writes", "error", err)
+	}
+}
+
 // openGate opens the gate. From here on Redis takes writes, for as long as the session
 // is valid under which the register was written, and Redis answers.
 //

@@ -10,7 +10,8 @@ const (
 	lookEvery = 500 * time.Millisecond
 	// retryAfter is the pause after an action that failed.
 	retryAfter = 50 * time.Millisecond
-	// shutLimit bounds the attempt to reach the Redis of a lost master.
+	// shutLimit bounds the attempt to reach the Redis of a lost master, or the own one
+	// at the end.
 	shutLimit = time.Second
 	// keepOutFirst and keepOutMax are the pauses between two times that the clients
 	// of a lost master are disconnected.
