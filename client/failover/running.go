@@ -1,6 +1,9 @@
 package failover
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // What a node does while there is a master: as the master, as its successor under
 // the same name, as one of the others, and in a switch.
@@ -31,7 +34,7 @@ func (s *Situation) master() Action {
 		}
 	}
 	if s.Leaving && !v.Conf.Paused {
-		if to := s.successor(""); to != nil {
+		if to, _ := s.successor(""); to != nil {
 			return s.switchTo(to.Name, "the agent of "+s.Name+" stops")
 		}
 	}
@@ -157,31 +160,58 @@ func (s *Situation) command(c *Cmd) (Action, bool) {
 	case c.To == s.Name:
 		return refuse(s.Name + " is the master")
 	}
-	to := s.successor(c.To)
+	to, why := s.successor(c.To)
 	switch {
 	case to == nil && c.To == "":
-		return refuse("no other node is fit to be the master")
+		return refuse("no other node is fit to be the master: " + why)
 	case to == nil:
-		return refuse(c.To + " is not fit to be the master: its agent and Redis have to run, its link to the master has to be up, its priority above 0")
+		return refuse("not fit to be the master: " + why)
 	}
 	return s.switchTo(to.Name, "switch"), true
 }
 
-// successor is the node to switch to: the one named, if it is fit, or the
-// fittest.
-func (s *Situation) successor(name string) *NodeView {
-	var best *NodeView
+// successor is the node to switch to: the one named, if it is fit, or the fittest. If
+// there is none it says why.
+func (s *Situation) successor(name string) (best *NodeView, why string) {
+	var unfit []string
 	for i := range s.View.Nodes {
 		n := &s.View.Nodes[i]
-		if n.Name == s.Name || name != "" && n.Name != name || !n.Alive || n.Priority <= 0 ||
-			n.Stat.Role != RoleReplica || n.Stat.Link != "up" || n.Stat.Note != "" {
+		if n.Name == s.Name || name != "" && n.Name != name {
 			continue
 		}
-		if best == nil || n.Priority > best.Priority {
+		if why := n.unfit(); why != "" {
+			unfit = append(unfit, n.Name+": "+why)
+		} else if best == nil || n.Priority > best.Priority {
 			best = n
 		}
 	}
-	return best
+	switch {
+	case len(unfit) > 0:
+		why = strings.Join(unfit, "; ")
+	case name != "":
+		why = name + ": there is no such node"
+	default:
+		why = "there is none"
+	}
+	return best, why
+}
+
+// unfit says what keeps a node from taking over from a master that lives, as far as
+// its agent has told.
+func (n *NodeView) unfit() string {
+	switch {
+	case !n.Alive:
+		return "its agent does not run"
+	case n.Priority <= 0:
+		return "its priority is 0"
+	case n.Stat.Note != "":
+		return n.Stat.Note
+	case n.Stat.Role != RoleReplica:
+		return "its Redis is no replica"
+	case n.Stat.Link != "up":
+		return "its link to the master is not up yet"
+	}
+	return ""
 }
 
 func (s *Situation) switchTo(to, why string) Action {

@@ -159,6 +159,10 @@ func (s *agents) Whole() (bool, string) {
 		if run := s.hosts[i].Redis.Info("server")["run_id"]; n.RunID != run {
 			return false, fmt.Sprintf("%s is not known to have had all: %q, not %s", n.Name, n.RunID, run)
 		}
+		// What a switch goes by is told some time after it is so.
+		if n.Name != v.Register.Node && (n.Stat.Role != failover.RoleReplica || n.Stat.Link != "up") {
+			return false, fmt.Sprintf("%s has not told that it is a replica: %q, link %q", n.Name, n.Stat.Role, n.Stat.Link)
+		}
 	}
 	return true, ""
 }
