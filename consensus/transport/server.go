@@ -12,7 +12,6 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/doozer-store/doozer/consensus/quiet"
 	"github.com/doozer-store/doozer/proto/peerpb"
@@ -74,15 +73,15 @@ func (p *peerServer) Messages(stream peerpb.Peer_MessagesServer) error {
 	err = stream.Send(&peerpb.Welcome{
 		ClusterId: t.c.ClusterID(), Incarnation: t.c.Incarnation, Name: t.c.Name, Version: t.c.Version,
 	})
+	in := t.inbound(l.id)
 	for err == nil {
-		var env *peerpb.Envelope
-		if env, err = stream.Recv(); err != nil {
+		if err = stream.RecvMsg(in); err != nil {
 			break
 		}
 		if t.link(l.id) != l || !l.isIncoming(mark) {
 			return status.Error(codes.Aborted, "replaced by another stream, or removed")
 		}
-		err = t.receive(l.id, env)
+		err = t.receive(l.id, in)
 	}
 	if l.isIncoming(mark) && t.ctx.Err() == nil {
 		l.suspect()
@@ -101,16 +100,16 @@ func (l *link) isIncoming(mark *incomingMark) bool {
 
 // receive checks one envelope and hands its parts to the handler. If any raft
 // message in it is wrong, nothing is handed over.
-func (t *Transport) receive(from uint64, env *peerpb.Envelope) error {
-	if env.GetHello() != nil {
+func (t *Transport) receive(from uint64, in *inbound) error {
+	env := &in.rest
+	switch {
+	case in.err != nil:
+		return in.err
+	case env.GetHello() != nil:
 		return status.Error(codes.InvalidArgument, "a second hello")
 	}
-	if raw := env.GetRaft(); len(raw) > 0 {
-		msgs, err := t.decode(from, raw)
-		if err != nil {
-			return err
-		}
-		t.c.Handler.Receive(from, msgs)
+	if len(in.raft) > 0 {
+		t.c.Handler.Receive(from, in.raft)
 	}
 	for _, f := range env.GetForward() {
 		cmds := f.GetCommands()
@@ -129,23 +128,14 @@ func (t *Transport) receive(from uint64, env *peerpb.Envelope) error {
 	return nil
 }
 
-func (t *Transport) decode(from uint64, raw [][]byte) ([]*raftpb.Message, error) {
-	slab := make([]raftpb.Message, len(raw))
-	msgs := make([]*raftpb.Message, len(raw))
-	for i, b := range raw {
-		m := &slab[i]
-		if err := proto.Unmarshal(b, m); err != nil {
-			return nil, status.Errorf(codes.InvalidArgument, "raft message: %v", err)
-		}
-		if err := t.addressed(from, m); err != nil {
-			return nil, err
-		}
+// inbound returns what the envelopes of a peer are received into.
+func (t *Transport) inbound(from uint64) *inbound {
+	return &inbound{check: func(m *raftpb.Message) error {
 		if m.GetType() == raftpb.MsgSnap {
-			return nil, status.Error(codes.InvalidArgument, "a MsgSnap comes by Snapshot")
+			return status.Error(codes.InvalidArgument, "a MsgSnap comes by Snapshot")
 		}
-		msgs[i] = m
-	}
-	return msgs, nil
+		return t.addressed(from, m)
+	}}
 }
 
 // addressed checks that a message is from the authenticated peer and to us.

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
@@ -256,12 +258,12 @@ func FuzzEnvelope(f *testing.F) {
 	}
 	f.Cleanup(func() { _ = tr.Close() })
 	f.Fuzz(func(t *testing.T, b []byte) {
-		env := &peerpb.Envelope{}
-		if proto.Unmarshal(b, env) != nil {
-			return // grpc ends the stream
-		}
 		r.msgs, r.forwards, r.hashes = nil, nil, nil
-		if err := tr.receive(2, env); err != nil {
+		in := tr.inbound(2)
+		if err := newCodec().Unmarshal(mem.BufferSlice{mem.SliceBuffer(bytes.Clone(b))}, in); err != nil {
+			t.Fatal(err)
+		}
+		if err := tr.receive(2, in); err != nil {
 			if status.Code(err) != codes.InvalidArgument || len(r.msgs)+len(r.forwards)+len(r.hashes) > 0 {
 				t.Fatalf("%v, after messages", err)
 			}
@@ -270,6 +272,16 @@ func FuzzEnvelope(f *testing.F) {
 		for _, m := range r.msgs {
 			if m == nil || m.GetFrom() != 2 || m.GetTo() != 1 {
 				t.Fatalf("handed on %v", m)
+			}
+		}
+		// Envelope's own decoder finds the same.
+		env, want := &peerpb.Envelope{}, &raftpb.Message{}
+		if err := proto.Unmarshal(b, env); err != nil || len(env.GetRaft()) != len(r.msgs) || len(env.GetHash()) != len(r.hashes) {
+			t.Fatalf("handed on %d messages and %d hashes of %v, %v", len(r.msgs), len(r.hashes), env, err)
+		}
+		for i, raw := range env.GetRaft() {
+			if err := proto.Unmarshal(raw, want); err != nil || !proto.Equal(want, r.msgs[i]) {
+				t.Fatalf("message %d is %v, want %v, %v", i, r.msgs[i], want, err)
 			}
 		}
 	})

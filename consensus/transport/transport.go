@@ -55,6 +55,7 @@ func New(c Config) (*Transport, error) {
 func (t *Transport) serverOptions() []grpc.ServerOption {
 	l := t.c.Limits
 	return append([]grpc.ServerOption{
+		grpc.ForceServerCodecV2(newCodec()),
 		grpc.MaxConcurrentStreams(l.Streams),
 		grpc.MaxRecvMsgSize(l.MessageBytes + messageSlack),
 		grpc.MaxHeaderListSize(16 << 10),
