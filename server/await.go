@@ -140,7 +140,7 @@ func (a *awaiter) changed() (changed bool, err *doozerpb.Error) {
 		if e = st.Holds(a.conds); e != nil {
 			return
 		}
-		f, gone := st.Get(a.newest.Path, 0)
+		f, gone := st.Get(a.newest.Path(), 0)
 		if changed = gone != nil || f.Rev != a.newest.Rev; !changed {
 			a.rev = st.Rev()
 		}
@@ -150,7 +150,7 @@ func (a *awaiter) changed() (changed bool, err *doozerpb.Error) {
 
 // answers tells whether there is what the caller waits for.
 func (a *awaiter) answers() bool {
-	return a.newest == nil || a.req.Known != "" && a.newest.Path != a.req.Known
+	return a.newest == nil || a.req.Known != "" && a.newest.Path() != a.req.Known
 }
 
 func (a *awaiter) answer(waited bool) *doozerpb.AwaitResponse {
@@ -163,7 +163,7 @@ func (a *awaiter) answer(waited bool) *doozerpb.AwaitResponse {
 
 // subscribe sees to it that changes of the conditions' paths and of newest wake.
 func (a *awaiter) subscribe() *doozerpb.Error {
-	newest, err := store.CompileGlob(a.newest.Path)
+	newest, err := store.CompileGlob(a.newest.Path())
 	if err != nil {
 		return asStoreError(err)
 	}

@@ -221,7 +221,7 @@ func BenchmarkHubPublish(b *testing.B) {
 	b.ReportAllocs()
 	b.ResetTimer()
 	for i := range b.N {
-		events[0] = store.Event{Path: fmt.Sprintf("/app/%d/x", i%10_000), Rev: int64(i + 1), Last: true}.With(fill(100), "", "")
+		events[0] = store.Version{Path: fmt.Sprintf("/app/%d/x", i%10_000), Rev: int64(i + 1), Last: true, Value: fill(100)}.Event()
 		h.publish(events)
 	}
 }

@@ -81,7 +81,7 @@ func TestEveryStoreCodeHasARow(t *testing.T) {
 }
 
 func TestStoreError(t *testing.T) {
-	present := store.Event{Path: "/a", Rev: 9}.With([]byte("v"), "x", "")
+	present := store.Version{Path: "/a", Rev: 9, Value: []byte("v"), Author: "x"}.Event()
 	e := storeError(&store.Error{Code: store.RevMismatch, Path: "/a", Rev: 9, Index: 2, Present: present})
 	if e.Code != doozerpb.Code_REV_MISMATCH || e.Rev != 9 || e.Index != 2 || !e.Present.Exists || string(e.Present.Value) != "v" {
 		t.Errorf("got %v", e)

@@ -191,7 +191,7 @@ func (h *hub) match(events []*store.Event) {
 	}
 	for _, e = range events {
 		shared = nil
-		h.index.Match(e.Path, add)
+		h.index.Match(e.Path(), add)
 	}
 }
 

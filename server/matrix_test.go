@@ -315,7 +315,7 @@ func TestListUnderWrites(t *testing.T) {
 		want := map[string]string{}
 		n.machine.View(func(st *store.Store) {
 			g, _ := store.CompileGlob("/?/*")
-			st.Find(g, &store.Scan{Rev: rev}, func(e *store.Event) bool { want[e.Path] = string(e.Value()); return true })
+			st.Find(g, &store.Scan{Rev: rev}, func(e *store.Event) bool { want[e.Path()] = string(e.Value()); return true })
 		})
 		st, err := n.client.List(background(t), &doozerpb.ListRequest{Glob: "/?/*", Rev: rev, Values: true})
 		if err != nil {

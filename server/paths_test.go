@@ -204,7 +204,7 @@ func TestHubTwin(t *testing.T) {
 				var got []string
 				events, lagging := tw.sub.take(nil)
 				for _, e := range events {
-					got = append(got, fmt.Sprint(e.Rev, e.Path))
+					got = append(got, fmt.Sprint(e.Rev, e.Path()))
 				}
 				if lagging || fmt.Sprint(got) != fmt.Sprint(tw.want) {
 					t.Fatalf("%s got %v, want %v (lagging %v)", tw.glob, got, tw.want, lagging)
@@ -215,13 +215,13 @@ func TestHubTwin(t *testing.T) {
 			var events []*store.Event
 			for range 1 + rng.IntN(4) {
 				rev++
-				events = append(events, &store.Event{Path: paths[rng.IntN(len(paths))], Rev: rev, Last: true})
+				events = append(events, store.Version{Path: paths[rng.IntN(len(paths))], Rev: rev, Last: true}.Event())
 			}
 			h.publish(events)
 			for _, tw := range twins {
 				for _, e := range events {
-					if tw.glob.Match(e.Path) {
-						tw.want = append(tw.want, fmt.Sprint(e.Rev, e.Path))
+					if tw.glob.Match(e.Path()) {
+						tw.want = append(tw.want, fmt.Sprint(e.Rev, e.Path()))
 					}
 				}
 			}

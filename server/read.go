@@ -175,7 +175,7 @@ func (s *Server) page(l *lister, alive func() *doozerpb.Error) (m *doozerpb.List
 func (l *lister) read(st *store.Store, take func(path string, make func() *doozerpb.File) bool) (more bool, err *store.Error) {
 	if l.glob != nil {
 		return st.Find(l.glob, &l.scan, func(ev *store.Event) bool {
-			return take(ev.Path, func() *doozerpb.File { return fileOf(ev, l.req.Values) })
+			return take(ev.Path(), func() *doozerpb.File { return fileOf(ev, l.req.Values) })
 		})
 	}
 	return st.List(l.req.Dir, &l.scan, func(info store.Info, ev *store.Event) bool {

@@ -30,7 +30,7 @@ func (m *Machine) Tree(dir string, rev int64) ([]TreeEntry, error) {
 	var entries []TreeEntry
 	at := map[string]int{} // of directories: what is below x is not in one piece, x-y comes between
 	add := func(e *store.Event) bool {
-		name, _, below := strings.Cut(e.Path[len(prefix):], "/")
+		name, _, below := strings.Cut(e.Path()[len(prefix):], "/")
 		if !below {
 			entries = append(entries, TreeEntry{Name: name, Rev: e.Rev, Hash: e.Hash()})
 			return true

@@ -181,7 +181,7 @@ func (r *recording) sameTree(rev int64) {
 	want := map[string]string{}
 	r.n.machine.View(func(st *store.Store) {
 		if _, err := st.Find(r.glob, &store.Scan{Rev: rev}, func(e *store.Event) bool {
-			want[e.Path] = string(e.Value())
+			want[e.Path()] = string(e.Value())
 			return true
 		}); err != nil {
 			r.bad("%v", err)

@@ -64,13 +64,13 @@ func appendLen(b []byte, num protowire.Number, n int) []byte {
 
 // fileSize is the length of what appendFile appends: e as a File.
 func fileSize(e *store.Event) int {
-	return bytesSize(len(e.Path)) + bytesSize(len(e.Value())) + uintSize(uint64(e.Rev)) +
+	return bytesSize(len(e.Path())) + bytesSize(len(e.Value())) + uintSize(uint64(e.Rev)) +
 		uintSize(uint64(len(e.Value()))) + uintSize(uint64(e.Time)) +
 		bytesSize(len(e.Author())) + bytesSize(len(e.Message())) + 2
 }
 
 func appendFile(b []byte, e *store.Event) []byte {
-	b = appendBytes(b, 1, e.Path)
+	b = appendBytes(b, 1, e.Path())
 	b = appendBytes(b, 2, e.Value())
 	b = appendUint(b, 3, uint64(e.Rev))
 	b = appendUint(b, 5, uint64(len(e.Value())))
@@ -82,9 +82,9 @@ func appendFile(b []byte, e *store.Event) []byte {
 
 // eventSize is the length of e as an Event.
 func eventSize(e *store.Event) int {
-	n := bytesSize(len(e.Path)) + uintSize(uint64(e.Rev)) + uintSize(uint64(e.Time)) +
+	n := bytesSize(len(e.Path())) + uintSize(uint64(e.Rev)) + uintSize(uint64(e.Time)) +
 		bytesSize(len(e.Author())) + bytesSize(len(e.Message()))
-	if e.Del {
+	if e.Del() {
 		return n + 2
 	}
 	return n + bytesSize(len(e.Value())) + uintSize(uint64(len(e.Value())))
@@ -95,11 +95,11 @@ func watchEventBytes(e *store.Event) []byte {
 	n := eventSize(e)
 	b := make([]byte, 0, 1+protowire.SizeBytes(n))
 	b = appendLen(b, fieldWatchEvents, n)
-	if e.Del {
+	if e.Del() {
 		b = appendUint(b, 1, uint64(doozerpb.Event_DEL))
 	}
-	b = appendBytes(b, 2, e.Path)
-	if !e.Del {
+	b = appendBytes(b, 2, e.Path())
+	if !e.Del() {
 		b = appendBytes(b, 3, e.Value())
 	}
 	b = appendUint(b, 4, uint64(e.Rev))
@@ -162,7 +162,7 @@ func appendAnswerMessage(b []byte, tag uint64, num protowire.Number, m proto.Mes
 // fileOf returns e, a present file, as a File.
 func fileOf(e *store.Event, value bool) *doozerpb.File {
 	f := &doozerpb.File{
-		Path:    e.Path,
+		Path:    e.Path(),
 		Rev:     e.Rev,
 		Len:     int64(len(e.Value())),
 		Time:    e.Time,
@@ -200,14 +200,14 @@ func fileOfInfo(i store.Info, e *store.Event) *doozerpb.File {
 
 func eventOf(e *store.Event, value bool) *doozerpb.Event {
 	out := &doozerpb.Event{
-		Path:    e.Path,
+		Path:    e.Path(),
 		Rev:     e.Rev,
 		Time:    e.Time,
 		Author:  e.Author(),
 		Message: e.Message(),
 		Len:     int64(len(e.Value())),
 	}
-	if e.Del {
+	if e.Del() {
 		out.Kind = doozerpb.Event_DEL
 	} else if value {
 		out.Value = e.Value()

@@ -13,10 +13,10 @@ import (
 // wireEvents are events whose fields are empty, small, and large.
 func wireEvents() []*store.Event {
 	return []*store.Event{
-		{Path: "/a", Rev: 1},
-		store.Event{Path: "/a/b", Rev: 127, Time: 128, Last: true}.With([]byte("v"), "x", "m"),
-		store.Event{Path: "/long", Rev: math.MaxInt64, Time: math.MaxInt64}.With(bytes.Repeat([]byte("v"), 70_000), "who:1", ""),
-		store.Event{Path: "/gone", Del: true, Rev: 300, Time: 5}.With(nil, "", "bye"),
+		store.Version{Path: "/a", Rev: 1}.Event(),
+		store.Version{Path: "/a/b", Rev: 127, Time: 128, Last: true, Value: []byte("v"), Author: "x", Message: "m"}.Event(),
+		store.Version{Path: "/long", Rev: math.MaxInt64, Time: math.MaxInt64, Value: bytes.Repeat([]byte("v"), 70_000), Author: "who:1"}.Event(),
+		store.Version{Path: "/gone", Del: true, Rev: 300, Time: 5, Message: "bye"}.Event(),
 	}
 }
 
@@ -36,7 +36,7 @@ func TestWireEvents(t *testing.T) {
 	for _, e := range wireEvents() {
 		same(t, watchEventBytes(e), &doozerpb.WatchResponse{Events: []*doozerpb.Event{eventOf(e, true)}})
 		if b := appendFile(nil, e); len(b) != fileSize(e) {
-			t.Errorf("%s: file of %d bytes, said to be %d", e.Path, len(b), fileSize(e))
+			t.Errorf("%s: file of %d bytes, said to be %d", e.Path(), len(b), fileSize(e))
 		}
 	}
 }
@@ -57,7 +57,7 @@ func TestWireAnswers(t *testing.T) {
 		{answer{tag: 5, verb: verbRegister, msg: &doozerpb.RegisterResponse{Client: 8, TtlMs: 9, Window: 10}}, &doozerpb.Response{Tag: 5, Result: &doozerpb.Response_Register{Register: &doozerpb.RegisterResponse{Client: 8, TtlMs: 9, Window: 10}}}},
 	}
 	for _, e := range wireEvents() {
-		if !e.Del {
+		if !e.Del() {
 			rows = append(rows, row{answer{tag: 200, verb: verbGet, event: e},
 				&doozerpb.Response{Tag: 200, Result: &doozerpb.Response_Get{Get: &doozerpb.GetResponse{File: fileOf(e, true)}}}})
 		}

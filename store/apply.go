@@ -1,9 +1,6 @@
 package store
 
-import (
-	"bytes"
-	"strings"
-)
+import "strings"
 
 // Result is what a command came to. It depends on the log alone.
 type Result struct {
@@ -87,18 +84,18 @@ func (s *Store) write(c *Command) (Result, []*Event) {
 	events, nodes := s.events[:0], s.nodesOf[:0]
 	who := s.origins.share(c.Author, c.Message)
 	for i := range c.Ops {
-		n, path, err := s.target(s.lookup(c.Ops[i].Path), &c.Ops[i])
+		op := &c.Ops[i]
+		n, err := s.target(s.lookup(op.Path), op)
 		if err != nil {
 			s.undo(nodes, events)
 			err.Index, err.Op = i, true
 			return refused(err)
 		}
-		e := &Event{Path: path, Rev: s.rev + 1, Time: s.time, origin: who,
-			Del: c.Ops[i].Del, ordinal: uint8(i), Last: i == len(c.Ops)-1}
-		if !e.Del {
-			e.setValue(bytes.Clone(c.Ops[i].Value))
+		v := Version{Path: op.Path, Rev: s.rev + 1, Time: s.time, Ordinal: i, Del: op.Del, Last: i == len(c.Ops)-1}
+		if !op.Del {
+			v.Value = op.Value
 		}
-		e.finish()
+		e := v.event(who)
 		s.link(n, e)
 		events = append(events, e)
 		nodes = append(nodes, n)
@@ -169,24 +166,22 @@ func (s *Store) holds(c *Condition) *Error {
 	return err
 }
 
-// target returns the node that op is about to change, and its path, or why op
-// can't be done. n is what there is at op.Path; if it is nil a node is made, which
+// target returns the node that op is about to change, or why op can't be done. n is what there is at op.Path; if it is nil a node is made, which
 // is to get its first version before anything else happens.
-func (s *Store) target(n *node, op *Op) (*node, string, *Error) {
+func (s *Store) target(n *node, op *Op) (*node, *Error) {
 	switch {
 	case n != nil && n.isDir():
-		return nil, "", &Error{Code: IsDir, Path: strings.Clone(op.Path)}
+		return nil, &Error{Code: IsDir, Path: strings.Clone(op.Path)}
 	case n != nil && n.file() != nil:
-		return n, n.path(), nil
+		return n, nil
 	case op.Del:
-		return nil, "", &Error{Code: NoEnt, Path: strings.Clone(op.Path)}
+		return nil, &Error{Code: NoEnt, Path: strings.Clone(op.Path)}
 	case s.belowFile(op.Path):
-		return nil, "", &Error{Code: NotDir, Path: strings.Clone(op.Path)}
+		return nil, &Error{Code: NotDir, Path: strings.Clone(op.Path)}
 	case n != nil:
-		return n, n.path(), nil
+		return n, nil
 	}
-	path := strings.Clone(op.Path)
-	return s.makeNode(path), path, nil
+	return s.makeNode(op.Path), nil
 }
 
 // belowFile reports whether path, which is neither a file nor a directory, lies

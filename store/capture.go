@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"slices"
+	"unsafe"
 )
 
 // unsaved is what changed in the tree since the last Capture. Apply only appends
@@ -12,6 +13,7 @@ type unsaved struct {
 	since int64    // rev of the last Capture: newer versions are in puts
 	puts  []*Event // made, and perhaps dropped again
 	drops []drop   // dropped, of those before puts
+	paths paths    // of drops
 	waste int64    // what the dropped ones of puts hold on to, in bytes
 	both  int      // how many those are
 }
@@ -22,9 +24,27 @@ type drop struct {
 	rev  int64
 }
 
+// paths is memory for strings that go together.
+type paths struct{ free []byte }
+
+// pathsBytes is how much of it is taken at once.
+const pathsBytes = 16 << 10
+
+// keep returns a copy of path.
+func (p *paths) keep(path string) string {
+	n := len(path)
+	if len(p.free) < n {
+		p.free = make([]byte, max(n, pathsBytes))
+	}
+	b := p.free[:n:n]
+	p.free = p.free[n:]
+	copy(b, path)
+	return unsafe.String(unsafe.SliceData(b), n)
+}
+
 func (u *unsaved) drop(e *Event) {
 	if e.Rev <= u.since {
-		u.drops = append(u.drops, drop{e.Path, e.Rev})
+		u.drops = append(u.drops, drop{u.paths.keep(e.Path()), e.Rev})
 		return
 	}
 	e.dropped = true
@@ -127,7 +147,7 @@ func (s *Store) Uncapture(c *Capture) {
 // dropped in between are in drops.
 func (u *unsaved) sortOut(nodes *table) {
 	u.puts = slices.DeleteFunc(u.puts, func(e *Event) bool {
-		n := nodes.get(e.Path)
+		n := nodes.get(e.Path())
 		return n == nil || n.version(e.Rev) != e
 	})
 	u.drops = slices.DeleteFunc(u.drops, func(d drop) bool { return d.rev > u.since })

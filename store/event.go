@@ -8,49 +8,106 @@ import (
 )
 
 // Event is one change of one file, and the version of the file it made. It
-// never changes once the store has returned it, and holds on to nothing but
-// its own value. There are millions of them: it has 64 bytes, one line of a
-// processor's cache.
+// never changes once the store has returned it.
+//
+// There are millions of them, and the collector looks at each piece of memory
+// again and again: so an event is one, its path and its value behind it, and is
+// made by Version.Event alone. It must not be copied.
 type Event struct {
-	Path string
+	_ noCopy
+
 	Rev  int64
 	Time int64 // nanoseconds since 1970, by the leader's clock; never falls from rev to rev
 
 	hash   uint64
-	value  *byte // the first byte; nil if there is none
 	origin *origin
-	length uint32 // of the value
-
-	ordinal uint8 // place among the events of its rev
-	Del     bool
-	Last    bool // the last event of its rev
+	length uint32 // of the value; noValue of a deletion
+	path   uint16 // its length
+	place  uint8  // among the events of its rev; lastPlace says that it is the last
 
 	// dropped is set when no node holds the event any more and no Capture has it;
 	// it belongs to unsaved.
 	dropped bool
 }
 
+const (
+	noValue   = 1<<32 - 1
+	lastPlace = 1 << 7
+)
+
+// noCopy lets vet find copies.
+type noCopy struct{}
+
+func (*noCopy) Lock()   {}
+func (*noCopy) Unlock() {}
+
 // origin is who made a change and what they said about it. It is shared by many
 // events; nil is nobody, who said nothing.
 type origin struct{ author, message string }
 
-// With returns an event like e with a value, an author and a message. It keeps
-// the value, of which a deletion has none.
-func (e Event) With(value []byte, author, message string) *Event {
-	if author != "" || message != "" {
-		e.origin = &origin{author, message}
-	}
-	e.setValue(value)
-	return &e
+// Version says what an event is.
+type Version struct {
+	Path            string
+	Rev, Time       int64
+	Ordinal         int // below MaxOps
+	Del, Last       bool
+	Value           []byte // of a deletion none
+	Author, Message string
 }
 
-// setValue keeps value.
-func (e *Event) setValue(value []byte) {
-	e.value, e.length = unsafe.SliceData(value), uint32(len(value))
+// Event returns the event that v describes, which aliases nothing of v but
+// Author and Message.
+func (v Version) Event() *Event {
+	var who *origin
+	if v.Author != "" || v.Message != "" {
+		who = &origin{v.Author, v.Message}
+	}
+	return v.event(who)
+}
+
+// event is Event with an origin in place of v's own.
+func (v *Version) event(who *origin) *Event {
+	e := newEvent(len(v.Path), len(v.Value))
+	e.Rev, e.Time, e.origin, e.place = v.Rev, v.Time, who, uint8(v.Ordinal)
+	if v.Last {
+		e.place |= lastPlace
+	}
+	copy(e.pathBytes(), v.Path)
+	copy(e.Value(), v.Value)
+	if v.Del {
+		e.length = noValue
+	}
+	e.hash = e.sum()
+	return e
+}
+
+// Path returns the path of the file. The string keeps all of e.
+func (e *Event) Path() string {
+	b := e.pathBytes()
+	return unsafe.String(unsafe.SliceData(b), len(b))
 }
 
 // Value returns the file's value, nil if Del. It must not be changed.
-func (e *Event) Value() []byte { return unsafe.Slice(e.value, e.length) }
+func (e *Event) Value() []byte {
+	switch {
+	case e.Del():
+		return nil
+	case e.isLarge():
+		return (*large)(unsafe.Pointer(e)).value
+	case e.length == 0:
+		return []byte{} // nothing may point behind the block
+	}
+	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(e), int(eventSize)+int(e.path))), e.length)
+}
+
+// Del reports whether the file was deleted.
+func (e *Event) Del() bool { return e.length == noValue }
+
+// Last reports whether e is the last event of its rev.
+func (e *Event) Last() bool { return e.place&lastPlace != 0 }
+
+// Ordinal returns e's place among the events of its rev, from 0.
+func (e *Event) Ordinal() int { return int(e.place &^ lastPlace) }
 
 // Author returns who made the change.
 func (e *Event) Author() string {
@@ -72,8 +129,13 @@ func (e *Event) Message() string {
 // those of the files under it.
 func (e *Event) Hash() uint64 { return e.hash }
 
-// Ordinal returns e's place among the events of its rev, from 0.
-func (e *Event) Ordinal() int { return int(e.ordinal) }
+// size returns the number of bytes of the value.
+func (e *Event) size() int {
+	if e.Del() {
+		return 0
+	}
+	return int(e.length)
+}
 
 const (
 	eventDel  = 1
@@ -82,10 +144,10 @@ const (
 
 func (e *Event) flags() byte {
 	var f byte
-	if e.Del {
+	if e.Del() {
 		f |= eventDel
 	}
-	if e.Last {
+	if e.Last() {
 		f |= eventLast
 	}
 	return f
@@ -98,28 +160,25 @@ func (e *Event) sum() uint64 {
 	var head [34]byte
 	binary.BigEndian.PutUint64(head[0:], uint64(e.Rev))
 	binary.BigEndian.PutUint64(head[8:], uint64(e.Time))
-	binary.BigEndian.PutUint32(head[16:], uint32(len(e.Path)))
+	binary.BigEndian.PutUint32(head[16:], uint32(e.path))
 	binary.BigEndian.PutUint32(head[20:], uint32(len(author)))
 	binary.BigEndian.PutUint32(head[24:], uint32(len(message)))
-	binary.BigEndian.PutUint32(head[28:], e.length)
+	binary.BigEndian.PutUint32(head[28:], uint32(e.size()))
 	head[32] = e.flags()
-	head[33] = e.ordinal
+	head[33] = byte(e.Ordinal())
 	var d xxhash.Digest
 	d.Reset()
 	d.Write(head[:])
-	d.WriteString(e.Path)
+	d.Write(e.pathBytes())
 	d.WriteString(author)
 	d.WriteString(message)
 	d.Write(e.Value())
 	return d.Sum64()
 }
 
-// finish computes what depends on all the rest of e.
-func (e *Event) finish() { e.hash = e.sum() }
-
 // cost is what e counts for in the window, in bytes.
 func (e *Event) cost() int64 {
-	return int64(len(e.Path)+len(e.Author())+len(e.Message())) + int64(e.length) + eventOverhead
+	return int64(int(e.path)+len(e.Author())+len(e.Message())+e.size()) + eventOverhead
 }
 
 // Info describes a file or a directory without its value.
@@ -137,6 +196,6 @@ type Info struct {
 }
 
 func fileInfo(e *Event) Info {
-	return Info{Path: e.Path, Rev: e.Rev, Time: e.Time, Len: int64(e.length),
+	return Info{Path: e.Path(), Rev: e.Rev, Time: e.Time, Len: int64(e.size()),
 		Author: e.Author(), Message: e.Message(), Hash: e.hash}
 }

@@ -177,10 +177,10 @@ func checkInvariants(t testing.TB, s *Store) {
 			}
 			versions++
 			sum += e.hash
-			if e.hash != e.sum() || e.Path != path {
+			if e.hash != e.sum() || e.Path() != path {
 				t.Fatalf("version %+v of %q: wrong hash or path", e, path)
 			}
-			if e.Rev <= s.oldest && (i > 0 || e.Del) {
+			if e.Rev <= s.oldest && (i > 0 || e.Del()) {
 				t.Fatalf("version %d of %q is not in the window and no base", e.Rev, path)
 			}
 		}

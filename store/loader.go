@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // ErrDamaged is in every error of a Loader: the records are not those of a
@@ -86,30 +85,21 @@ func (l *Loader) addMeta(key, value []byte) error {
 // It returns what is wrong with it.
 func (l *Loader) addVersion(key, value []byte) string {
 	s := l.s
-	d, from, fault := decodeEvent(key, value)
+	v, fault := decodeVersion(key, value)
 	switch {
 	case fault != "":
 		return fault
-	case d.Rev > s.rev || d.Time > s.time:
+	case v.Rev > s.rev || v.Time > s.time:
 		return "it is newer than the state"
-	case d.Rev <= s.oldest && d.Del:
+	case v.Rev <= s.oldest && v.Del:
 		return "a deletion that is not in the window"
 	}
-	e := &Event{Path: d.Path, Rev: d.Rev, Time: d.Time, origin: s.origins.share(from.author, from.message),
-		ordinal: d.ordinal, Del: d.Del, Last: d.Last}
-	e.setValue(bytes.Clone(d.Value()))
-	e.finish()
+	e := v.event(s.origins.share(v.Author, v.Message))
 	if e.Rev > s.oldest {
-		// Versions of one path come one after another and share its string.
-		if n := len(l.recent); n > 0 && l.recent[n-1].Path == e.Path {
-			e.Path = l.recent[n-1].Path
-		} else {
-			e.Path = strings.Clone(e.Path)
-		}
 		l.recent = append(l.recent, e)
 		return ""
 	}
-	n := s.lookup(e.Path)
+	n := s.lookup(v.Path)
 	if n != nil && n.head != nil {
 		return "a second version that is not in the window"
 	}
@@ -124,11 +114,10 @@ func (l *Loader) addVersion(key, value []byte) string {
 // directories counts as of rev: bases come in order of their paths, and all that
 // matters is that they were there when the window began.
 func (s *Store) replay(n *node, e *Event, rev int64) (*node, *Error) {
-	n, path, err := s.target(n, &Op{Path: e.Path, Del: e.Del})
+	n, err := s.target(n, &Op{Path: e.Path(), Del: e.Del()})
 	if err != nil {
 		return nil, err
 	}
-	e.Path = path
 	s.linkAt(n, e, rev)
 	s.versions++
 	s.sum += e.hash
@@ -178,23 +167,23 @@ func (l *Loader) finishWindow() error {
 		if c := cmp.Compare(a.Rev, b.Rev); c != 0 {
 			return c
 		}
-		return cmp.Compare(a.ordinal, b.ordinal)
+		return cmp.Compare(a.Ordinal(), b.Ordinal())
 	})
-	rev, ordinal := s.oldest+1, uint8(0)
+	rev, ordinal := s.oldest+1, 0
 	for _, e := range l.recent {
-		key := func() []byte { return appendVersionKey(nil, e.Path, e.Rev) }
+		key := func() []byte { return appendVersionKey(nil, e.Path(), e.Rev) }
 		if ordinal == 0 && len(s.volatile) > 0 {
 			rev = max(rev, e.Rev)
 		}
-		if e.Rev != rev || e.ordinal != ordinal {
+		if e.Rev != rev || e.Ordinal() != ordinal {
 			return damaged(key(), "it does not follow the change before")
 		}
-		n, err := s.replay(s.lookup(e.Path), e, e.Rev)
+		n, err := s.replay(s.lookup(e.Path()), e, e.Rev)
 		if err != nil {
 			return damaged(key(), err.Error())
 		}
 		s.window.push(n, e)
-		if ordinal++; e.Last {
+		if ordinal++; e.Last() {
 			rev, ordinal = rev+1, 0
 		}
 	}

@@ -42,10 +42,10 @@ type directory struct {
 // count says how many entries a directory had until the change of a rev.
 type count struct{ rev, before int64 }
 
-// path returns n's path, empty for the root. Versions share the string.
+// path returns n's path, empty for the root; the string may keep a version.
 func (n *node) path() string {
 	if n.head != nil {
-		return n.head.Path
+		return n.head.Path()
 	}
 	return n.dir.path
 }
@@ -80,7 +80,7 @@ func (n *node) isDir() bool {
 
 // live returns e, or nil if e is a deletion.
 func live(e *Event) *Event {
-	if e == nil || e.Del {
+	if e == nil || e.Del() {
 		return nil
 	}
 	return e
@@ -201,18 +201,15 @@ func (n *node) shift() {
 // that a path which nobody uses any more costs nothing.
 
 // makeNode makes the node at key path, and of the directories above those that
-// are not there. It keeps path. The node has no version yet.
+// are not there. The node has no version yet.
 func (s *Store) makeNode(path string) *node {
 	n := new(node)
 	up := parentKey(path)
 	n.parent = s.nodes.get(up)
-	if n.parent == nil {
+	if n.parent == nil || n.parent.dir == nil {
 		up = strings.Clone(up)
-		n.parent = s.makeNode(up)
-	}
-	if n.parent.dir == nil {
-		if n.parent.head != nil {
-			up = n.parent.head.Path
+		if n.parent == nil {
+			n.parent = s.makeNode(up)
 		}
 		n.parent.dir = &directory{path: up}
 	}

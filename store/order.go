@@ -18,7 +18,7 @@ type capturedVersion struct {
 
 func (v *capturedVersion) path() string {
 	if v.event != nil {
-		return v.event.Path
+		return v.event.Path()
 	}
 	return v.drop.path
 }
@@ -35,14 +35,13 @@ func (c *Capture) warm(vs []capturedVersion) {
 	var sum int
 	for i := range vs {
 		if e := vs[i].event; e != nil {
-			sum += int(e.length)
+			sum += int(e.path)
 		}
 	}
 	for i := range vs {
 		if e := vs[i].event; e != nil {
-			sum += int(e.Path[0])
-			if e.length > 0 {
-				sum += int(*e.value)
+			if b := e.Value(); len(b) > 0 {
+				sum += int(b[len(b)-1])
 			}
 		}
 	}

@@ -26,7 +26,7 @@ func TestInOrder(t *testing.T) {
 			}
 			rev := r.Int64N(int64(4*n)) * 4
 			if r.IntN(2) == 0 {
-				vs[i] = capturedVersion{event: &Event{Path: path.String(), Rev: rev}}
+				vs[i] = capturedVersion{event: Version{Path: path.String(), Rev: rev}.Event()}
 			} else {
 				drops[i] = drop{path.String(), rev}
 				vs[i] = capturedVersion{drop: &drops[i]}

@@ -66,7 +66,7 @@ func presentAt(t *testing.T, s *Store, was map[int64][]string) {
 		sc := &Scan{Rev: rev, Visits: 7}
 		for more := true; more; {
 			var err *Error
-			if more, err = s.Find(mustGlob(t, "/d/**"), sc, func(e *Event) bool { got = append(got, e.Path); return true }); err != nil {
+			if more, err = s.Find(mustGlob(t, "/d/**"), sc, func(e *Event) bool { got = append(got, e.Path()); return true }); err != nil {
 				t.Fatal(err)
 			}
 		}

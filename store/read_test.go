@@ -72,7 +72,7 @@ func TestOrder(t *testing.T) {
 	}
 	var list, found []string
 	r.s.List("/", new(Scan), func(i Info, _ *Event) bool { list = append(list, i.Path); return true })
-	r.s.Find(mustGlob(t, "/**"), new(Scan), func(e *Event) bool { found = append(found, e.Path); return true })
+	r.s.Find(mustGlob(t, "/**"), new(Scan), func(e *Event) bool { found = append(found, e.Path()); return true })
 	if want := strings.Fields("/a /a! /a-b /a-b-c /a.d /a0 /b"); !slices.Equal(list, want) {
 		t.Errorf("list: %q, want %q", list, want)
 	}
@@ -83,7 +83,7 @@ func TestOrder(t *testing.T) {
 	}
 	for i, after := range want {
 		var rest []string
-		r.s.Find(mustGlob(t, "/**"), &Scan{After: after}, func(e *Event) bool { rest = append(rest, e.Path); return true })
+		r.s.Find(mustGlob(t, "/**"), &Scan{After: after}, func(e *Event) bool { rest = append(rest, e.Path()); return true })
 		if !slices.Equal(rest, want[i+1:]) {
 			t.Errorf("find after %s: %q", after, rest)
 		}

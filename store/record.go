@@ -207,47 +207,47 @@ func (e *Event) record() (key, value []byte) {
 // appendRecord is record in the array of b, if that is large enough. The key is
 // at its start.
 func (e *Event) appendRecord(b []byte) (key, value []byte) {
-	b = slices.Grow(b[:0], len(e.Path)+len(e.Author())+len(e.Message())+int(e.length)+48)
-	b = appendVersionKey(b, e.Path, e.Rev)
+	b = slices.Grow(b[:0], len(e.Path())+len(e.Author())+len(e.Message())+e.size()+48)
+	b = appendVersionKey(b, e.Path(), e.Rev)
 	n := len(b)
-	b = append(b, e.flags(), e.ordinal)
+	b = append(b, e.flags(), byte(e.Ordinal()))
 	b = binary.AppendUvarint(b, uint64(e.Time))
 	b = appendString(b, e.Author())
 	b = appendString(b, e.Message())
-	if !e.Del {
+	if !e.Del() {
 		b = appendBytes(b, e.Value())
 	}
 	return b[:n], b[n:]
 }
 
-// decodeEvent returns the event of a record, and its origin, whose strings and
-// value alias it, or what is wrong with it.
-func decodeEvent(key, value []byte) (e Event, from origin, fault string) {
+// decodeVersion returns the version of a record, whose path, value, author and
+// message alias it, or what is wrong with it.
+func decodeVersion(key, value []byte) (v Version, fault string) {
 	i := slices.Index(key, 0)
 	if i < 0 || len(key) != i+9 {
-		return e, from, "its key does not decode"
+		return v, "its key does not decode"
 	}
-	e.Path = aliasString(key[1:i])
-	e.Rev = int64(binary.BigEndian.Uint64(key[i+1:]))
+	v.Path = aliasString(key[1:i])
+	v.Rev = int64(binary.BigEndian.Uint64(key[i+1:]))
 	d := decoder{b: value}
 	f := d.flags(eventDel | eventLast)
-	e.Del, e.Last = f&eventDel != 0, f&eventLast != 0
-	e.ordinal = d.byte()
-	e.Time = d.int63()
-	from.author = d.string()
-	from.message = d.string()
-	if !e.Del {
-		e.setValue(d.bytes())
+	v.Del, v.Last = f&eventDel != 0, f&eventLast != 0
+	v.Ordinal = int(d.byte())
+	v.Time = d.int63()
+	v.Author = d.string()
+	v.Message = d.string()
+	if !v.Del {
+		v.Value = d.bytes()
 	}
 	switch {
 	case d.bad || len(d.b) > 0:
-		return e, from, "it does not decode"
-	case e.Rev <= 0 || e.ordinal >= MaxOps:
-		return e, from, "its rev or place is out of range"
-	case e.Path == "/" || pathFault(e.Path) != "":
-		return e, from, "its path is not well formed"
+		return v, "it does not decode"
+	case v.Rev <= 0 || v.Ordinal >= MaxOps:
+		return v, "its rev or place is out of range"
+	case v.Path == "/" || pathFault(v.Path) != "":
+		return v, "its path is not well formed"
 	}
-	return e, from, ""
+	return v, ""
 }
 
 // Snapshot calls put with all records in order of their keys, and returns its

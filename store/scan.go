@@ -170,12 +170,12 @@ func (s *Store) Events(g *Glob, sp *Span, fn func(*Event) bool) (more bool, err 
 			sp.From = e.Rev
 			return true, nil
 		}
-		visits.spent += g.weight(e.Path)
+		visits.spent += g.weight(e.Path())
 		sp.From = e.Rev
 		if c.forgotten() {
 			continue
 		}
-		if (g == nil || g.Match(e.Path)) && !fn(e) {
+		if (g == nil || g.Match(e.Path())) && !fn(e) {
 			return true, nil
 		}
 	}

@@ -24,14 +24,14 @@ func TestScanVisits(t *testing.T) {
 		for _, pattern := range []string{"/**/x", "/**-0000050", "/bench/*/file-??1?000", "/bench/0003/**", "/bench/0003/*9", "/*"} {
 			g := mustGlob(t, pattern)
 			var want []string
-			if more, err := s.Find(g, &Scan{Rev: rev}, func(e *Event) bool { want = append(want, e.Path); return true }); more || err != nil {
+			if more, err := s.Find(g, &Scan{Rev: rev}, func(e *Event) bool { want = append(want, e.Path()); return true }); more || err != nil {
 				t.Fatal(more, err)
 			}
 			for _, visits := range []int{1, 7, 1000} {
 				parts, got := 0, []string(nil)
 				for sc, more := (Scan{Rev: rev, Visits: visits}), true; more; parts++ {
 					before, seen := sc.After, 0
-					more, _ = s.Find(g, &sc, func(e *Event) bool { seen++; got = append(got, e.Path); return true })
+					more, _ = s.Find(g, &sc, func(e *Event) bool { seen++; got = append(got, e.Path()); return true })
 					if seen > visits || more && sc.After <= before {
 						t.Fatalf("%s: a part of %d found %d, from %s to %s", pattern, visits, seen, before, sc.After)
 					}
@@ -95,12 +95,12 @@ func TestScanWhileApplying(t *testing.T) {
 		g := mustGlob(t, twinGlobs[rng.IntN(len(twinGlobs))])
 		var want, got []string
 		sc := Scan{}
-		r.s.Find(g, &sc, func(e *Event) bool { want = append(want, e.Path); return true })
+		r.s.Find(g, &sc, func(e *Event) bool { want = append(want, e.Path()); return true })
 		sc = Scan{Rev: sc.Rev}
 		for more := true; more; {
 			sc.Visits = 1 + rng.IntN(3)
 			var err *Error
-			more, err = r.s.Find(g, &sc, func(e *Event) bool { got = append(got, e.Path); return true })
+			more, err = r.s.Find(g, &sc, func(e *Event) bool { got = append(got, e.Path()); return true })
 			if err != nil {
 				if err.Code != TooLate || sc.Rev >= r.s.Oldest() || err.Rev != r.s.Oldest() {
 					t.Fatalf("seed %d: %v at rev %d of %d", seed, err, sc.Rev, r.s.Oldest())
@@ -144,7 +144,7 @@ func TestEventsParts(t *testing.T) {
 	for rev := int64(1); rev <= 10; rev++ {
 		var got []*Event
 		more, err := r.s.Events(nil, &sp, func(e *Event) bool { got = append(got, e); return true })
-		if err != nil || more != (rev < 10) || sp.From != rev+1 || len(got) != 3 || got[0].Rev != rev || !got[2].Last {
+		if err != nil || more != (rev < 10) || sp.From != rev+1 || len(got) != 3 || got[0].Rev != rev || !got[2].Last() {
 			t.Fatalf("part %d: more %v, from %d, %d events, %v", rev, more, sp.From, len(got), err)
 		}
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"iter"
+	"strings"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -142,7 +143,7 @@ func (t *table) setApart(path string, n *node) {
 	if t.apart == nil {
 		t.apart = make(map[string]*node)
 	}
-	t.apart[path] = n
+	t.apart[strings.Clone(path)] = n
 }
 
 // grow makes room in p.

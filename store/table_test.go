@@ -31,7 +31,7 @@ func TestTable(t *testing.T) {
 				}
 				switch grows := step/2000%2 == 0; {
 				case n == nil && (grows || r.IntN(3) == 0):
-					twin[path] = &node{head: &Event{Path: path}}
+					twin[path] = &node{head: Version{Path: path}.Event()}
 					tab.add(path, twin[path])
 				case n != nil && (!grows || r.IntN(3) == 0):
 					tab.remove(path)
@@ -58,7 +58,7 @@ func TestTableHostile(t *testing.T) {
 	tab.hash = func(string) uint64 { return 0 }
 	for i := range 3 * maxProbe * rowNodes {
 		path := fmt.Sprint("/", i)
-		tab.add(path, &node{head: &Event{Path: path}})
+		tab.add(path, &node{head: Version{Path: path}.Event()})
 	}
 	if in := tab.pieces[0].n; in > maxProbe*rowNodes || len(tab.apart) != 3*maxProbe*rowNodes-in {
 		t.Errorf("%d in the table, %d apart", in, len(tab.apart))

@@ -151,8 +151,8 @@ func (w *twin) write(c Command) Result {
 	var events []*Event
 	for i, op := range c.Ops {
 		err := &Error{Path: op.Path, Index: i, Op: true}
-		e := Event{Path: op.Path, Rev: w.rev() + 1, Time: w.time, Del: op.Del, Last: i == len(c.Ops)-1,
-			ordinal: uint8(i)}.With(op.Value, c.Author, c.Message)
+		v := Version{Path: op.Path, Rev: w.rev() + 1, Time: w.time, Ordinal: i, Del: op.Del, Last: i == len(c.Ops)-1,
+			Author: c.Author, Message: c.Message}
 		for up := parentKey(op.Path); up != ""; up = parentKey(up) {
 			if tree[up] != nil {
 				err.Code = NotDir
@@ -168,13 +168,13 @@ func (w *twin) write(c Command) Result {
 			return Result{Err: err}
 		}
 		if op.Del {
-			e.setValue(nil)
 			delete(tree, op.Path)
-		} else {
-			tree[op.Path] = e
+			events = append(events, v.Event())
+			continue
 		}
-		e.finish()
-		events = append(events, e)
+		v.Value = op.Value
+		tree[op.Path] = v.Event()
+		events = append(events, tree[op.Path])
 	}
 	if len(events) > 0 {
 		w.trees = append(w.trees, tree)
@@ -190,20 +190,20 @@ func (w *twin) write(c Command) Result {
 // forget puts in the place of the version before e the one before that, in all
 // trees that have it, if it is a volatile file's rewrite on its own.
 func (w *twin) forget(e *Event) {
-	was := w.trees[e.Rev-1][e.Path]
-	if was == nil || was.Rev <= w.oldest || was.ordinal > 0 || !was.Last {
+	was := w.trees[e.Rev-1][e.Path()]
+	if was == nil || was.Rev <= w.oldest || was.Ordinal() > 0 || !was.Last() {
 		return
 	}
-	before := w.trees[was.Rev-1][e.Path]
+	before := w.trees[was.Rev-1][e.Path()]
 	volatile := slices.ContainsFunc(strings.Fields(w.config.Volatile), func(pattern string) bool {
 		g, err := CompileGlob(pattern)
-		return err == nil && g.Match(e.Path)
+		return err == nil && g.Match(e.Path())
 	})
 	if before == nil || !volatile {
 		return
 	}
 	for rev := was.Rev; rev < e.Rev; rev++ {
-		w.trees[rev][e.Path] = before
+		w.trees[rev][e.Path()] = before
 	}
 	w.events = slices.DeleteFunc(w.events, func(o *Event) bool { return o == was })
 }
@@ -249,8 +249,8 @@ func sameEvent(a, b *Event) bool {
 	if a == nil || b == nil {
 		return a == b
 	}
-	return a.Path == b.Path && bytes.Equal(a.Value(), b.Value()) && a.Rev == b.Rev && a.Time == b.Time && a.Author() == b.Author() &&
-		a.Message() == b.Message() && a.Del == b.Del && a.Last == b.Last && a.ordinal == b.ordinal && a.hash == b.hash
+	return a.Path() == b.Path() && bytes.Equal(a.Value(), b.Value()) && a.Rev == b.Rev && a.Time == b.Time && a.Author() == b.Author() &&
+		a.Message() == b.Message() && a.Del() == b.Del() && a.Last() == b.Last() && a.Ordinal() == b.Ordinal() && a.hash == b.hash
 }
 
 // sameResult compares results; the state a failed condition named may be
@@ -518,7 +518,7 @@ func compareFind(t *testing.T, r *rand.Rand, s *Store, w *twin, pattern string, 
 				if !take() {
 					return false
 				}
-				got = append(got, e.Path)
+				got = append(got, e.Path())
 				return true
 			})
 		})
@@ -543,7 +543,7 @@ func compareEvents(t *testing.T, r *rand.Rand, s *Store, w *twin, from, to int64
 		return s.Events(g, &sp, func(e *Event) bool { got = append(got, e); return true })
 	})
 	for _, e := range w.events {
-		if e.Rev >= from && (to == 0 || e.Rev <= to) && g.Match(e.Path) {
+		if e.Rev >= from && (to == 0 || e.Rev <= to) && g.Match(e.Path()) {
 			want = append(want, e)
 		}
 	}

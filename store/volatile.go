@@ -41,11 +41,11 @@ func (s *Store) configure(c Config) {
 func (s *Store) forget(n *node) {
 	old := n.old()
 	k := len(old)
-	if k < 2 || !s.isVolatile(n.head.Path) {
+	if k < 2 || !s.isVolatile(n.head.Path()) {
 		return
 	}
 	e := old[k-1]
-	if e.Del || old[k-2].Del || e.ordinal > 0 || !e.Last {
+	if e.Del() || old[k-2].Del() || e.Ordinal() > 0 || !e.Last() {
 		return
 	}
 	old[k-1] = nil

@@ -33,10 +33,10 @@ func (r *rig) changes(rev int64) []string {
 	r.t.Helper()
 	var list []string
 	if _, err := r.s.Events(nil, &Span{From: rev + 1}, func(e *Event) bool {
-		if e.Del {
-			list = append(list, "-"+e.Path)
+		if e.Del() {
+			list = append(list, "-"+e.Path())
 		} else {
-			list = append(list, e.Path+"="+string(e.Value()))
+			list = append(list, e.Path()+"="+string(e.Value()))
 		}
 		return true
 	}); err != nil {

@@ -56,9 +56,6 @@ func (s *Store) Warm(commands [][]byte) int {
 		}
 	}
 	for i := range ws {
-		if w := &ws[i]; w.head != nil && w.head.Path != "" {
-			sum += int64(w.head.Path[0])
-		}
 		if w := &ws[i]; w.past != nil {
 			sum += int64(len(w.past.list))
 		}

@@ -34,7 +34,7 @@ const minHoles = 1024
 func (w *window) push(n *node, e *Event) {
 	w.changes = append(w.changes, change{e, n})
 	w.bytes += e.cost()
-	if e.Last {
+	if e.Last() {
 		w.revs++
 	}
 }
@@ -63,7 +63,7 @@ func (w *window) shift() {
 
 func (w *window) uncount(e *Event) {
 	w.bytes -= e.cost()
-	if e.Last {
+	if e.Last() {
 		w.revs--
 	}
 }
@@ -120,7 +120,7 @@ func (s *Store) settle(n *node, e *Event) {
 	if base := n.oldest(); base != e {
 		n.shift()
 		s.drop(base)
-		if !e.Del {
+		if !e.Del() {
 			return // a rewrite: no directory has changed
 		}
 	}
@@ -129,7 +129,7 @@ func (s *Store) settle(n *node, e *Event) {
 			up.dir.trim(s.oldest)
 		}
 	}
-	if e.Del {
+	if e.Del() {
 		n.shift()
 		s.drop(e)
 		s.prune(n, e)

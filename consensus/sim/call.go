@@ -293,8 +293,8 @@ func (k *call) checkWrite(rev int64) {
 		if e.Message() != k.name {
 			k.c.w.fail("%s was acknowledged at rev %d, which is also of %s", k.name, rev, e.Message())
 		}
-		if !e.Del {
-			k.c.known[e.Path] = rev
+		if !e.Del() {
+			k.c.known[e.Path()] = rev
 		}
 	}
 	t.ack(rev)

@@ -72,12 +72,12 @@ func (p *past) write(c *store.Command) {
 	rev := p.t.rev() + 1
 	for i := range c.Ops {
 		op := &c.Ops[i]
-		e := store.Event{Path: op.Path, Rev: rev, Time: p.time, Del: op.Del, Last: i == len(c.Ops)-1}
-		var value []byte
+		v := store.Version{Path: op.Path, Rev: rev, Time: p.time, Ordinal: i, Del: op.Del, Last: i == len(c.Ops)-1,
+			Author: c.Author, Message: c.Message}
 		if !op.Del {
-			value = bytes.Clone(op.Value)
+			v.Value = op.Value
 		}
-		p.t.learn(e.With(value, c.Author, c.Message))
+		p.t.learn(v.Event())
 	}
 	for _, e := range p.t.changes[rev] {
 		p.count(e, 1)
@@ -88,8 +88,8 @@ func (p *past) write(c *store.Command) {
 
 // count puts a change into the window, or takes it out.
 func (p *past) count(e *store.Event, by int64) {
-	p.bytes += by * (int64(len(e.Path)+len(e.Value())+len(e.Author())+len(e.Message())) + p.overhead)
-	if e.Last {
+	p.bytes += by * (int64(len(e.Path())+len(e.Value())+len(e.Author())+len(e.Message())) + p.overhead)
+	if e.Last() {
 		p.revs += by
 	}
 }
@@ -97,12 +97,12 @@ func (p *past) count(e *store.Event, by int64) {
 // forget decides about the version before e: it goes if it was a rewrite of a
 // volatile file, and all that its rev did.
 func (p *past) forget(e *store.Event) {
-	vs := p.t.files[e.Path]
-	if len(vs) < 3 || !p.isVolatile(e.Path) {
+	vs := p.t.files[e.Path()]
+	if len(vs) < 3 || !p.isVolatile(e.Path()) {
 		return
 	}
 	old, older := vs[len(vs)-2], vs[len(vs)-3]
-	if old.Del || older.Del || old.Rev <= p.oldest || len(p.t.changes[old.Rev]) > 1 {
+	if old.Del() || older.Del() || old.Rev <= p.oldest || len(p.t.changes[old.Rev]) > 1 {
 		return
 	}
 	p.forgotten[old] = e.Rev
@@ -172,7 +172,7 @@ func (p *past) compare(st *store.Store, after int64) (why string) {
 	}
 	_, err := st.Events(nil, &store.Span{From: after + 1}, func(e *store.Event) bool {
 		if len(want) == 0 || !sameChange(e, want[0]) || e.Ordinal() > 0 && e.Rev != want[0].Rev {
-			why = "the change of " + e.Path + " is not the one that must come next"
+			why = "the change of " + e.Path() + " is not the one that must come next"
 			return false
 		}
 		want = want[1:]
@@ -182,12 +182,12 @@ func (p *past) compare(st *store.Store, after int64) (why string) {
 	case err != nil:
 		return "its changes can't be read: " + err.Error()
 	case why == "" && len(want) > 0:
-		return "the change of " + want[0].Path + " is missing"
+		return "the change of " + want[0].Path() + " is missing"
 	}
 	return why
 }
 
 func sameChange(a, b *store.Event) bool {
-	return a.Path == b.Path && a.Rev == b.Rev && a.Time == b.Time && a.Author() == b.Author() && a.Message() == b.Message() &&
-		a.Del == b.Del && a.Last == b.Last && bytes.Equal(a.Value(), b.Value())
+	return a.Path() == b.Path() && a.Rev == b.Rev && a.Time == b.Time && a.Author() == b.Author() && a.Message() == b.Message() &&
+		a.Del() == b.Del() && a.Last() == b.Last() && bytes.Equal(a.Value(), b.Value())
 }

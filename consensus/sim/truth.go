@@ -163,7 +163,7 @@ func (t *truth) learn(e *store.Event) {
 		t.changes = append(t.changes, nil)
 	}
 	t.changes[e.Rev] = append(t.changes[e.Rev], e)
-	t.files[e.Path] = append(t.files[e.Path], e)
+	t.files[e.Path()] = append(t.files[e.Path()], e)
 	if e.Message() == "" {
 		return
 	}
@@ -199,7 +199,7 @@ func (t *truth) version(path string, rev int64) *store.Event {
 	vs := t.files[path]
 	for i := len(vs) - 1; i >= 0; i-- {
 		if vs[i].Rev <= rev {
-			if vs[i].Del {
+			if vs[i].Del() {
 				return nil
 			}
 			return vs[i]
@@ -215,7 +215,7 @@ func (t *truth) holds(path string, lo, hi int64, fn func(*store.Event) bool) boo
 	}
 	for _, e := range t.files[path] {
 		if e.Rev > lo && e.Rev <= hi {
-			if e.Del {
+			if e.Del() {
 				e = nil
 			}
 			if fn(e) {

@@ -288,7 +288,7 @@ func (v *watch) takeEvents(m *doozerpb.WatchResponse, live bool) string {
 	got := m.Events
 	for rev := v.cursor + 1; rev <= m.Rev; rev++ {
 		for _, want := range t.changes[rev] {
-			if !v.glob.Match(want.Path) {
+			if !v.glob.Match(want.Path()) {
 				continue
 			}
 			if len(got) == 0 || !sameEvent(got[0], want) {
@@ -296,7 +296,7 @@ func (v *watch) takeEvents(m *doozerpb.WatchResponse, live bool) string {
 					v.w.result.LeftOut++
 					continue
 				}
-				return fmt.Sprintf("the change of %s at rev %d is missing", want.Path, rev)
+				return fmt.Sprintf("the change of %s at rev %d is missing", want.Path(), rev)
 			}
 			got = got[1:]
 			v.w.result.WatchEvents++
@@ -317,8 +317,8 @@ func (v *watch) reach(rev int64) string {
 	}
 	for r := v.cursor + 1; r <= rev; r++ {
 		for _, e := range v.w.truth.changes[r] {
-			if v.glob.Match(e.Path) {
-				return fmt.Sprintf("the change of %s at rev %d is missing", e.Path, r)
+			if v.glob.Match(e.Path()) {
+				return fmt.Sprintf("the change of %s at rev %d is missing", e.Path(), r)
 			}
 		}
 	}
@@ -358,8 +358,8 @@ func (v *watch) endSnapshot(m *doozerpb.WatchResponse) string {
 }
 
 func sameEvent(got *doozerpb.Event, want *store.Event) bool {
-	return got.Path == want.Path && got.Rev == want.Rev && got.Message == want.Message() && got.Author == want.Author() &&
-		got.Time == want.Time && string(got.Value) == string(want.Value()) && (got.Kind == doozerpb.Event_DEL) == want.Del
+	return got.Path == want.Path() && got.Rev == want.Rev && got.Message == want.Message() && got.Author == want.Author() &&
+		got.Time == want.Time && string(got.Value) == string(want.Value()) && (got.Kind == doozerpb.Event_DEL) == want.Del()
 }
 
 // spoil is where Wrong changes what a watch is told.

@@ -68,7 +68,7 @@ func processMutations() []mutation {
 		},
 		{
 			name: "session-never-began", bug: "of a volatile file the creation is forgotten",
-			edits: []edit{{"store/volatile.go", "if e.Del || old[k-2].Del || ", "if "}},
+			edits: []edit{{"store/volatile.go", "if e.Del() || old[k-2].Del() || ", "if "}},
 			drill: "kill-follower", caught: `check (answers|watches|equal nodes|one history): (?s:.*)(/session/|right after)`,
 		},
 		{

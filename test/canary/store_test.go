@@ -50,13 +50,13 @@ func storeMutations() []mutation {
 		{
 			name: "volatile-creation-forgotten", bug: "of a volatile file the creation is forgotten: at a past rev it was not there",
 			simulated: `leads node \d+ to|is missing`,
-			edits:     []edit{{"store/volatile.go", "if e.Del || old[k-2].Del || ", "if "}},
+			edits:     []edit{{"store/volatile.go", "if e.Del() || old[k-2].Del() || ", "if "}},
 			pkg:       "./store", run: "TestVolatileLife|TestVolatileTwin", caught: `FAIL: |panic: `,
 		},
 		{
 			name: "volatile-rev-split", bug: "a rev loses one of its changes because that file is volatile",
 			simulated: `leads node \d+ to|is missing|panic: `,
-			edits:     []edit{{"store/volatile.go", "e.ordinal > 0 || !e.Last", "false"}},
+			edits:     []edit{{"store/volatile.go", "e.Ordinal() > 0 || !e.Last()", "false"}},
 			pkg:       "./store", run: "TestVolatileLife|TestVolatileTwin", caught: `FAIL: |panic: `,
 		},
 		{
