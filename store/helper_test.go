@@ -197,6 +197,16 @@ func checkInvariants(t testing.TB, s *Store) {
 	if files != s.files || versions != s.versions || sum != s.sum {
 		t.Fatalf("files %d versions %d, counted %d %d", s.files, s.versions, files, versions)
 	}
+	for n := s.pool.free; n != nil; n = n.parent {
+		if n.head != nil || n.past != nil || n.dir != nil {
+			t.Fatalf("a node was given back, and is used as %q", n.path())
+		}
+	}
+	for _, c := range s.window.changes[s.window.first:] {
+		if !c.forgotten() && c.node.version(c.event.Rev) != c.event {
+			t.Fatalf("the window has another node of %q", c.event.Path())
+		}
+	}
 	results := 0
 	for _, c := range s.clients.byID {
 		results += len(c.results)

@@ -197,13 +197,46 @@ func (n *node) shift() {
 	}
 }
 
+// nodePool keeps nodes in arrays. The collector meets a node by the table and by
+// its directory, and all those of an array are one thing to it: each by itself
+// would be as much work as the rest of the tree. Nodes that were given back are
+// used again; their memory is not.
+type nodePool struct {
+	rest []node // never used so far
+	free *node  // given back; the next one is its parent
+}
+
+// poolNodes is how many nodes are an array: just as many as the allocator has
+// room for in 32 KiB.
+const poolNodes = 1023
+
+func (p *nodePool) get() *node {
+	if n := p.free; n != nil {
+		p.free = n.parent
+		n.parent = nil
+		return n
+	}
+	if len(p.rest) == 0 {
+		p.rest = make([]node, poolNodes)
+	}
+	n := &p.rest[0]
+	p.rest = p.rest[1:]
+	return n
+}
+
+// put takes n back, which nobody may know any more.
+func (p *nodePool) put(n *node) {
+	*n = node{parent: p.free}
+	p.free = n
+}
+
 // Nodes come with the first version at or below them and go with the last, so
 // that a path which nobody uses any more costs nothing.
 
 // makeNode makes the node at key path, and of the directories above those that
 // are not there. The node has no version yet.
 func (s *Store) makeNode(path string) *node {
-	n := new(node)
+	n := s.pool.get()
 	up := parentKey(path)
 	n.parent = s.nodes.get(up)
 	if n.parent == nil || n.parent.dir == nil {
@@ -229,6 +262,7 @@ func (s *Store) prune(n *node, e *Event) {
 		up := n.parent
 		s.nodes.remove(n.path())
 		up.dir.kids.remove(n)
+		s.pool.put(n)
 		up.dir.relax()
 		switch {
 		case !up.dir.kids.empty() || up.parent == nil:

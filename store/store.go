@@ -14,6 +14,7 @@ type Store struct {
 	volatile []*Glob
 
 	nodes    *table // by path; the root's is empty
+	pool     nodePool
 	root     *node
 	files    int64  // present
 	versions int64  // in all nodes
