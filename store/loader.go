@@ -58,6 +58,13 @@ func (l *Loader) Add(key, value []byte) error {
 	return nil
 }
 
+// The table of nodes is made for as many files as the meta record tells of, from
+// minReserve on; as nothing has shown yet that it is right, up to maxReserve.
+const (
+	minReserve = 10_000
+	maxReserve = 2_000_000
+)
+
 func (l *Loader) addMeta(key, value []byte) error {
 	if fault := l.meta.decode(value); fault != "" {
 		return damaged(key, fault)
@@ -67,6 +74,9 @@ func (l *Loader) addMeta(key, value []byte) error {
 	s.rev, s.oldest, s.time = m.rev, m.oldest, m.time
 	s.configure(m.config)
 	s.clients.last, s.clients.touches = m.lastClient, m.touches
+	if m.files >= minReserve {
+		s.nodes.reserve(int(min(m.files, maxReserve)))
+	}
 	for _, r := range l.held {
 		c, fault := decodeClient(r[0], r[1])
 		if fault == "" && (c.id == 0 || c.id > m.lastClient || c.used > m.time || c.touch > m.touches) {

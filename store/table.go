@@ -146,10 +146,20 @@ func (t *table) setApart(path string, n *node) {
 	t.apart[strings.Clone(path)] = n
 }
 
+// reserve makes room for n nodes in a table that has hardly any.
+func (t *table) reserve(n int) {
+	rows := n * 4 / 3 / rowNodes / len(t.pieces)
+	for i := range t.pieces {
+		t.resize(&t.pieces[i], rows+rows/8+2) // they do not get the same number
+	}
+}
+
 // grow makes room in p.
-func (t *table) grow(p *piece) {
+func (t *table) grow(p *piece) { t.resize(p, len(p.rows)*5/4+2) }
+
+func (t *table) resize(p *piece, rows int) {
 	old := p.rows
-	*p = piece{rows: make([]row, len(old)*5/4+2)}
+	*p = piece{rows: make([]row, rows)}
 	for k := range old {
 		b := &old[k]
 		for i, n := range &b.nodes {

@@ -17,7 +17,7 @@ const (
 	gcSmallHeap  = 96 << 20
 	gcLargeHeap  = 448 << 20
 	gcSmallShare = 200 // percent
-	gcLargeShare = 16
+	gcLargeShare = 14
 )
 
 // gcPercent returns the part for a live heap of so many bytes.
