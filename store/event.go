@@ -47,7 +47,7 @@ type origin struct{ author, message string }
 
 // Version says what an event is.
 type Version struct {
-	Path            string
+	Path            string // at most MaxPath bytes
 	Rev, Time       int64
 	Ordinal         int // below MaxOps
 	Del, Last       bool

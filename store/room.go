@@ -12,7 +12,7 @@ const eventSize = unsafe.Sizeof(Event{})
 // block is an event and room behind it.
 type block[R any] struct {
 	Event
-	room R
+	_ R
 }
 
 // large is an event whose path and value have no room behind it.

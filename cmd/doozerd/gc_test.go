@@ -13,7 +13,7 @@ func TestGCPercent(t *testing.T) {
 		live uint64
 		want int
 	}{
-		{0, 200}, {96 << 20, 200}, {272 << 20, 48}, {448 << 20, 16}, {64 << 30, 16},
+		{0, 200}, {96 << 20, 200}, {272 << 20, 46}, {448 << 20, 14}, {64 << 30, 14},
 	} {
 		if got := gcPercent(c.live); got != c.want {
 			t.Errorf("gcPercent(%d) = %d, want %d", c.live, got, c.want)
