@@ -107,11 +107,12 @@ func loadStore(db State) (*store.Store, error) {
 	if meta.Index == 0 {
 		return store.New(), nil
 	}
-	l := store.NewLoader()
-	if err := db.Load(l.Add); err != nil {
+	p := newLoading()
+	if err := db.Load(p.add); err != nil {
+		_ = p.end() // err says enough
 		return nil, fmt.Errorf("server: load the checkpoint at index %d: %w", meta.Index, err)
 	}
-	st, err := l.Finish(meta.Index)
+	st, err := p.finish(meta.Index)
 	if err != nil {
 		return nil, fmt.Errorf("server: the checkpoint at index %d: %w", meta.Index, err)
 	}

@@ -82,7 +82,8 @@ func (m *Machine) stage(meta Meta, r io.Reader) (Stage, *store.Store, error) {
 // fillStage copies all records of in to the stage and a new store, and
 // commits the stage once the store has found them whole.
 func fillStage(stage Stage, in *checkpoint.Reader, index uint64) (*store.Store, error) {
-	l := store.NewLoader()
+	p := newLoading()
+	defer func() { _ = p.end() }() // it has told finish, unless another error came first
 	for {
 		k, v, err := in.Next()
 		if err == io.EOF {
@@ -92,13 +93,13 @@ func fillStage(stage Stage, in *checkpoint.Reader, index uint64) (*store.Store, 
 			err = stage.Put(k, v)
 		}
 		if err == nil {
-			err = l.Add(k, v)
+			err = p.add(k, v)
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
-	st, err := l.Finish(index)
+	st, err := p.finish(index)
 	if err != nil {
 		return nil, err
 	}

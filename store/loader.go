@@ -15,14 +15,21 @@ var ErrDamaged = errors.New("damaged records")
 // Loader makes a Store of its records. It checks them as Apply would check the
 // commands that led there: whatever the records are, the result is either a
 // sound Store or an error. After an error it is of no more use.
+//
+// What Decode uses and what Link uses is not the same, so that one may run
+// beside the other.
 type Loader struct {
-	s       *Store
+	// Of Decode.
 	meta    meta
 	hasMeta bool
+	origins origins
 	last    []byte      // the key before
 	clients []*client   // in order of id
-	recent  []*Event    // versions newer than oldest, in order of path and rev
 	held    [][2][]byte // client records, until meta tells their format
+
+	// Of Link, but for what Decode does before it returns the first event.
+	s      *Store
+	recent []*Event // versions newer than oldest, in order of path and rev
 }
 
 // NewLoader returns a Loader that has been given nothing.
@@ -35,27 +42,62 @@ func damaged(key []byte, fault string) error {
 // Add gives the Loader a record. Records come in order of their keys. Add
 // copies what it keeps. Its errors are ErrDamaged, with the record's key.
 func (l *Loader) Add(key, value []byte) error {
+	e, err := l.Decode(key, value)
+	if e == nil || err != nil {
+		return err
+	}
+	return l.Link(e)
+}
+
+// Decode does the first half of Add. If it returns an event, Link is to be called
+// with it, in the same order.
+func (l *Loader) Decode(key, value []byte) (*Event, error) {
 	if l.last != nil && bytes.Compare(key, l.last) <= 0 {
-		return damaged(key, "it is out of order")
+		return nil, damaged(key, "it is out of order")
 	}
 	l.last = append(l.last[:0], key...)
-	fault := "an unknown kind of record"
 	switch {
-	case len(key) == 0:
+	case len(key) == 0 || key[0] != clientKey && key[0] != metaKey && key[0] != versionKey || key[0] == metaKey && len(key) > 1:
+		return nil, damaged(key, "an unknown kind of record")
 	case key[0] == clientKey:
 		l.held = append(l.held, [2][]byte{bytes.Clone(key), bytes.Clone(value)})
-		return nil
-	case key[0] == metaKey && len(key) == 1:
-		return l.addMeta(key, value)
-	case key[0] == versionKey && !l.hasMeta:
-		fault = "it comes before " + string(rune(metaKey))
-	case key[0] == versionKey:
-		fault = l.addVersion(key, value)
+		return nil, nil
+	case key[0] == metaKey:
+		return nil, l.addMeta(key, value)
+	case !l.hasMeta:
+		return nil, damaged(key, "it comes before "+string(rune(metaKey)))
+	}
+	v, fault := decodeVersion(key, value)
+	switch {
+	case fault != "":
+	case v.Rev > l.meta.rev || v.Time > l.meta.time:
+		fault = "it is newer than the state"
+	case v.Rev <= l.meta.oldest && v.Del:
+		fault = "a deletion that is not in the window"
 	}
 	if fault != "" {
-		return damaged(key, fault)
+		return nil, damaged(key, fault)
 	}
-	return nil
+	return v.event(l.origins.share(v.Author, v.Message)), nil
+}
+
+// Link does the second half of Add: it puts a base into the tree, and keeps a
+// newer version for Finish.
+func (l *Loader) Link(e *Event) error {
+	s := l.s
+	if e.Rev > s.oldest {
+		l.recent = append(l.recent, e)
+		return nil
+	}
+	fault := "a second version that is not in the window"
+	if n := s.lookup(e.Path()); n == nil || n.head == nil {
+		_, err := s.replay(n, e, s.oldest)
+		if err == nil {
+			return nil
+		}
+		fault = err.Error()
+	}
+	return damaged(appendVersionKey(nil, e.Path(), e.Rev), fault)
 }
 
 // The table of nodes is made for as many files as the meta record tells of, from
@@ -91,34 +133,6 @@ func (l *Loader) addMeta(key, value []byte) error {
 	return nil
 }
 
-// addVersion puts a base into the tree, and keeps a newer version for Finish.
-// It returns what is wrong with it.
-func (l *Loader) addVersion(key, value []byte) string {
-	s := l.s
-	v, fault := decodeVersion(key, value)
-	switch {
-	case fault != "":
-		return fault
-	case v.Rev > s.rev || v.Time > s.time:
-		return "it is newer than the state"
-	case v.Rev <= s.oldest && v.Del:
-		return "a deletion that is not in the window"
-	}
-	e := v.event(s.origins.share(v.Author, v.Message))
-	if e.Rev > s.oldest {
-		l.recent = append(l.recent, e)
-		return ""
-	}
-	n := s.lookup(v.Path)
-	if n != nil && n.head != nil {
-		return "a second version that is not in the window"
-	}
-	if _, err := s.replay(n, e, s.oldest); err != nil {
-		return err.Error()
-	}
-	return ""
-}
-
 // replay puts e into the tree as Apply would, or refuses it as Apply would. n is
 // what there is at its path; it returns what there is then. What it changes in
 // directories counts as of rev: bases come in order of their paths, and all that
@@ -149,6 +163,7 @@ func (l *Loader) Finish(index uint64) (*Store, error) {
 	// All that can be counted or summed up is, so that no record can be missing,
 	// too many or changed.
 	s := l.s
+	s.origins = l.origins
 	if have := s.meta(); have != l.meta {
 		return nil, fmt.Errorf("%w: a hash or a count is not that of the records: %+v, and %+v", ErrDamaged, have, l.meta)
 	}
