@@ -91,10 +91,7 @@ func (s *Store) write(c *Command) (Result, []*Event) {
 			err.Index, err.Op = i, true
 			return refused(err)
 		}
-		v := Version{Path: op.Path, Rev: s.rev + 1, Time: s.time, Ordinal: i, Del: op.Del, Last: i == len(c.Ops)-1}
-		if !op.Del {
-			v.Value = op.Value
-		}
+		v := Version{Path: op.Path, Rev: s.rev + 1, Time: s.time, Ordinal: i, Del: op.Del, Last: i == len(c.Ops)-1, Value: op.Value}
 		e := v.event(who)
 		s.link(n, e)
 		events = append(events, e)

@@ -51,7 +51,7 @@ type Version struct {
 	Rev, Time       int64
 	Ordinal         int // below MaxOps
 	Del, Last       bool
-	Value           []byte // of a deletion none
+	Value           []byte // of a deletion of no meaning
 	Author, Message string
 }
 
@@ -67,13 +67,17 @@ func (v Version) Event() *Event {
 
 // event is Event with an origin in place of v's own.
 func (v *Version) event(who *origin) *Event {
-	e := newEvent(len(v.Path), len(v.Value))
+	value := v.Value
+	if v.Del {
+		value = nil
+	}
+	e := newEvent(len(v.Path), len(value))
 	e.Rev, e.Time, e.origin, e.place = v.Rev, v.Time, who, uint8(v.Ordinal)
 	if v.Last {
 		e.place |= lastPlace
 	}
 	copy(e.pathBytes(), v.Path)
-	copy(e.Value(), v.Value)
+	copy(e.Value(), value)
 	if v.Del {
 		e.length = noValue
 	}

@@ -152,7 +152,7 @@ func (w *twin) write(c Command) Result {
 	for i, op := range c.Ops {
 		err := &Error{Path: op.Path, Index: i, Op: true}
 		v := Version{Path: op.Path, Rev: w.rev() + 1, Time: w.time, Ordinal: i, Del: op.Del, Last: i == len(c.Ops)-1,
-			Author: c.Author, Message: c.Message}
+			Value: op.Value, Author: c.Author, Message: c.Message}
 		for up := parentKey(op.Path); up != ""; up = parentKey(up) {
 			if tree[up] != nil {
 				err.Code = NotDir
@@ -167,14 +167,13 @@ func (w *twin) write(c Command) Result {
 		if err.Code != OK {
 			return Result{Err: err}
 		}
+		e := v.Event()
 		if op.Del {
 			delete(tree, op.Path)
-			events = append(events, v.Event())
-			continue
+		} else {
+			tree[op.Path] = e
 		}
-		v.Value = op.Value
-		tree[op.Path] = v.Event()
-		events = append(events, tree[op.Path])
+		events = append(events, e)
 	}
 	if len(events) > 0 {
 		w.trees = append(w.trees, tree)

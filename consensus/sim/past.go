@@ -73,10 +73,7 @@ func (p *past) write(c *store.Command) {
 	for i := range c.Ops {
 		op := &c.Ops[i]
 		v := store.Version{Path: op.Path, Rev: rev, Time: p.time, Ordinal: i, Del: op.Del, Last: i == len(c.Ops)-1,
-			Author: c.Author, Message: c.Message}
-		if !op.Del {
-			v.Value = op.Value
-		}
+			Value: op.Value, Author: c.Author, Message: c.Message}
 		p.t.learn(v.Event())
 	}
 	for _, e := range p.t.changes[rev] {
