@@ -10,6 +10,7 @@ import (
 	"runtime/pprof"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -172,7 +173,8 @@ func run(o *options) error {
 	defer o.say.close()
 	for round := range o.rounds {
 		for i, g := range groups {
-			for _, name := range o.systems {
+			for k := range o.systems {
+				name := o.systems[(k+round)%len(o.systems)] // each comes after each other
 				t := &turn{r: r, o: o, name: name, works: g, round: round + 1, dir: filepath.Join(dir, fmt.Sprintf("%s-%d-%d", name, round, i))}
 				if err := t.do(); err != nil {
 					return err
@@ -219,6 +221,7 @@ func (t *turn) do() error {
 			fmt.Fprintln(os.Stderr, "bench:", err)
 		}
 	}()
+	syscall.Sync() // what the system before has left to write is not this one's burden
 	nodes := t.o.nodes
 	if t.works[0].nodes > 0 {
 		nodes = t.works[0].nodes
