@@ -163,8 +163,8 @@ func (s *Store) holds(c *Condition) *Error {
 	return err
 }
 
-// target returns the node that op is about to change, or why op can't be done. n is what there is at op.Path; if it is nil a node is made, which
-// is to get its first version before anything else happens.
+// target returns the node that op is about to change, or why op can't be done.
+// n is what there is at op.Path; if it is nil a node is made, which is to get its first version before anything else happens.
 func (s *Store) target(n *node, op *Op) (*node, *Error) {
 	switch {
 	case n != nil && n.isDir():

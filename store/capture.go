@@ -3,7 +3,6 @@ package store
 import (
 	"cmp"
 	"slices"
-	"unsafe"
 )
 
 // unsaved is what changed in the tree since the last Capture. Apply only appends
@@ -39,7 +38,7 @@ func (p *paths) keep(path string) string {
 	b := p.free[:n:n]
 	p.free = p.free[n:]
 	copy(b, path)
-	return unsafe.String(unsafe.SliceData(b), n)
+	return aliasString(b)
 }
 
 func (u *unsaved) drop(e *Event) {

@@ -86,10 +86,7 @@ func (v *Version) event(who *origin) *Event {
 }
 
 // Path returns the path of the file. The string keeps all of e.
-func (e *Event) Path() string {
-	b := e.pathBytes()
-	return unsafe.String(unsafe.SliceData(b), len(b))
-}
+func (e *Event) Path() string { return aliasString(e.pathBytes()) }
 
 // Value returns the file's value, nil if Del. It must not be changed.
 func (e *Event) Value() []byte {

@@ -198,9 +198,8 @@ func (n *node) shift() {
 }
 
 // nodePool keeps nodes in arrays. The collector meets a node by the table and by
-// its directory, and all those of an array are one thing to it: each by itself
-// would be as much work as the rest of the tree. Nodes that were given back are
-// used again; their memory is not.
+// its directory, and all those of an array are one thing to it, not one to mark
+// for each file. Nodes that were given back are used again; the arrays stay.
 type nodePool struct {
 	rest []node // never used so far
 	free *node  // given back; the next one is its parent
